@@ -1,0 +1,1 @@
+//! Message bodies over object storage: put, ranged read, format.

@@ -1,0 +1,2 @@
+//! The `buzon` binary.
+fn main() {}

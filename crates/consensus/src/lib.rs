@@ -1,0 +1,1 @@
+//! Raft groups over one shared durable log; apply = load, decide, write.

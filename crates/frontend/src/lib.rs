@@ -1,0 +1,1 @@
+//! IMAP and LMTP front-end: TLS, connections, commands, selected mailboxes.

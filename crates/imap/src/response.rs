@@ -1,0 +1,1 @@
+//! Responses as values, and their way into bytes.

@@ -1,0 +1,1 @@
+//! Typed calls to metadata nodes; follows leaders; change streams.

@@ -1,0 +1,151 @@
+//! The one trait that both databases implement; `tests/conformance.rs` holds them to it.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use buzon_model::change::Change;
+use buzon_model::reply::Outcome;
+use buzon_model::row::{AddressRow, DomainRow, PlacementRow, TenantRow, Tombstone};
+use buzon_model::scope::{Loaded, Need, Seed};
+use buzon_types::id::{AccountId, GroupId, MailboxKey, TenantId};
+use buzon_types::uid::{ModSeq, Uid};
+use buzon_types::uid_set::UidSet;
+use bytes::Bytes;
+
+use crate::error::StoreError;
+
+/// Who owns a database: cluster, node and incarnation, as the log says too (DESIGN D2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster.
+    pub cluster: u128,
+    /// The node.
+    pub node: u64,
+    /// Changes when a node's log or database was lost and made anew.
+    pub incarnation: u128,
+}
+
+/// A position in a group's log, with the raft log id as its owner encodes it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// The index; 0 before the first entry.
+    pub index: u64,
+    /// The full raft log id, opaque here.
+    pub log_id: Bytes,
+}
+
+/// What is always known of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupHead {
+    /// Which group.
+    pub group: GroupId,
+    /// How far the log is applied.
+    pub applied: Applied,
+    /// The last applied membership, opaque here.
+    pub membership: Bytes,
+}
+
+/// A batch of applied entries, written in one transaction.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// Which group.
+    pub group: GroupId,
+    /// `last_applied` must stand exactly here.
+    pub expected_index: u64,
+    /// And moves to here.
+    pub applied: Applied,
+    /// The membership, if an entry changed it.
+    pub membership: Option<Bytes>,
+    /// In order.
+    pub changes: &'a [Change],
+}
+
+/// Encodes outcomes for the records' rows; their format belongs to the wire crate.
+pub trait OutcomeCodec: Send + Sync + 'static {
+    /// To bytes.
+    fn encode(&self, outcome: &Outcome) -> Vec<u8>;
+    /// From bytes; `None` if they are none.
+    fn decode(&self, bytes: &[u8]) -> Option<Outcome>;
+}
+
+/// A page of one group's rows on their way to another node: protobuf, only fields are ever added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page(pub Bytes);
+
+/// One database, many groups.
+#[async_trait]
+pub trait MetaStore: Send + Sync + 'static {
+    /// Who owns this database; claims it when it is new.
+    async fn claim(&self, identity: &Identity) -> Result<(), StoreError>;
+
+    /// All groups that have rows here.
+    async fn groups(&self) -> Result<Vec<GroupHead>, StoreError>;
+
+    /// A new group at index 0; nothing happens if it exists.
+    async fn create_group(&self, group: GroupId) -> Result<(), StoreError>;
+
+    /// How far a group is; `None` if it has no rows here.
+    async fn head(&self, group: GroupId) -> Result<Option<GroupHead>, StoreError>;
+
+    /// What the state in memory starts from.
+    async fn seed(&self, group: GroupId) -> Result<Seed, StoreError>;
+
+    /// Rows that a command or a reader needs, as of the last commit.
+    async fn load(&self, group: GroupId, need: &Need) -> Result<Loaded, StoreError>;
+
+    /// Writes a batch in one transaction that does not wait for the disk. Fails without a trace if
+    /// `last_applied` stands elsewhere. After any error the caller drops its caches and replays.
+    async fn commit(&self, batch: Batch<'_>) -> Result<(), StoreError>;
+
+    /// The greatest index whose transaction is on the database's disk (flushed WAL position at or past it;
+    /// SQLite: checkpointed). `flush` makes it so first; else it only looks. The log may be purged up to it.
+    async fn durable_index(&self, group: GroupId, flush: bool) -> Result<u64, StoreError>;
+
+    /// Changes when the server has restarted since: what it had not flushed may be lost.
+    async fn server_incarnation(&self) -> Result<u64, StoreError>;
+
+    /// Encoded summaries, ascending by UID, of live messages and tombstones; unknown UIDs are left out.
+    async fn summaries(&self, group: GroupId, mailbox: MailboxKey, uids: &UidSet)
+    -> Result<Vec<(Uid, Bytes)>, StoreError>;
+
+    /// Tombstones among these UIDs, ascending by UID.
+    async fn tombstones(&self, group: GroupId, mailbox: MailboxKey, uids: &UidSet)
+    -> Result<Vec<Tombstone>, StoreError>;
+
+    /// UIDs expunged after a modseq.
+    async fn expunged_since(&self, group: GroupId, mailbox: MailboxKey, since: ModSeq)
+    -> Result<UidSet, StoreError>;
+
+    /// Tenants by name, after one, at most so many.
+    async fn tenants(&self, after: Option<&str>, rows_max: u32) -> Result<Vec<TenantRow>, StoreError>;
+
+    /// Domains by name, of one tenant or all, after one, at most so many.
+    async fn domains(&self, tenant: Option<TenantId>, after: Option<&str>, rows_max: u32)
+    -> Result<Vec<DomainRow>, StoreError>;
+
+    /// Placements by id, of one tenant or all, after one, at most so many.
+    async fn placements(&self, tenant: Option<TenantId>, after: Option<AccountId>, rows_max: u32)
+    -> Result<Vec<PlacementRow>, StoreError>;
+
+    /// Addresses that lead to an account.
+    async fn addresses(&self, account: AccountId) -> Result<Vec<AddressRow>, StoreError>;
+
+    /// Reads all rows of a group as of one applied position, page by page, without a transaction that stays open
+    /// over the pages' sending longer than needed. The visitor may stop it.
+    async fn export(&self, group: GroupId, visit: &mut (dyn FnMut(Page) -> ControlFlow<()> + Send))
+    -> Result<GroupHead, StoreError>;
+
+    /// Begins to stage a snapshot under a new part; an earlier unfinished one is dropped.
+    async fn begin_install(&self, group: GroupId) -> Result<Arc<dyn Install>, StoreError>;
+}
+
+/// A snapshot being staged.
+#[async_trait]
+pub trait Install: Send + Sync {
+    /// Adds a page; pages come in the order of the export.
+    async fn page(&self, page: Page) -> Result<(), StoreError>;
+
+    /// Makes the staged rows the group's, together with its head, in one transaction; the old rows go after.
+    async fn finish(&self, head: GroupHead) -> Result<(), StoreError>;
+}

@@ -1,0 +1,1 @@
+//! The metadata node: gRPC services over raft groups.

@@ -1,0 +1,1 @@
+//! Tracing, OpenTelemetry export and the metric registry.
