@@ -1,2 +1,114 @@
-//! The front door.
-fn main() {}
+//! The front door: `cargo xtask` lists what can be done. CI calls the same commands.
+//!
+//! `check` and `test` never write into the tree. `test` installs the Debian packages that the tests need when they
+//! are missing and it may (as root, or through `sudo -n`).
+
+use std::env;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, bail};
+
+mod fuzz;
+mod packages;
+
+const HELP: &str = "\
+usage: cargo xtask COMMAND
+
+  check           format, clippy, documentation, licences: writes nothing
+  fix             formats, and mends what clippy can
+  test [--long]   all tests, with the servers and clients they need; --long adds the long fuzzing,
+                  crash and model runs
+  fuzz [SECONDS]  each fuzz target for so long (60)
+  bench [FILTER]  the benchmarks
+  dev             a demo server from a debug build";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["check"] => check(),
+        ["fix"] => fix(),
+        ["test"] => test(false),
+        ["test", "--long"] => test(true),
+        ["fuzz"] => fuzz::run(60),
+        ["fuzz", seconds] => seconds.parse().context("SECONDS is a number").and_then(fuzz::run),
+        ["bench"] => cargo(&["bench", "-p", "buzon-benches"]),
+        ["bench", filter] => cargo(&["bench", "-p", "buzon-benches", "--", filter]),
+        ["dev"] => cargo(&["run", "-p", "buzon", "--", "standalone", "--demo"]),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        _ => {
+            eprintln!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check() -> anyhow::Result<()> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
+    run(Command::new("cargo")
+        .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
+        .env("RUSTDOCFLAGS", "-D warnings"))?;
+    one_tls_provider()?;
+    if !succeeds(Command::new("cargo").args(["deny", "--version"])) {
+        cargo(&["install", "--locked", "--quiet", "cargo-deny@0.20.2"])?;
+    }
+    cargo(&["deny", "--all-features", "check", "licenses", "bans", "sources"])
+}
+
+/// `ring` sneaks in through default features of TLS crates; aws-lc-rs is the one provider.
+fn one_tls_provider() -> anyhow::Result<()> {
+    let tree = Command::new("cargo")
+        .args(["tree", "--workspace", "--edges", "normal", "--invert", "ring"])
+        .output()
+        .context("run cargo tree")?;
+    if !tree.stdout.is_empty() {
+        bail!("a second TLS provider is in the tree:\n{}", String::from_utf8_lossy(&tree.stdout));
+    }
+    Ok(())
+}
+
+fn fix() -> anyhow::Result<()> {
+    cargo(&["clippy", "--fix", "--allow-dirty", "--workspace", "--all-targets", "--all-features"])?;
+    cargo(&["fmt", "--all"])
+}
+
+fn test(long: bool) -> anyhow::Result<()> {
+    packages::install()?;
+    // One command with all features, so that nothing is built twice.
+    cargo(&["build", "--workspace", "--all-targets", "--all-features"])?;
+    let mut tests = Command::new("cargo");
+    tests.args(["test", "--workspace", "--all-features", "--all-targets"]);
+    if long {
+        tests.env("BUZON_TEST_LONG", "1");
+    }
+    run(&mut tests)?;
+    fuzz::run(if long { 600 } else { 20 })
+}
+
+fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
+    run(Command::new("cargo").args(arguments))
+}
+
+/// Runs a command that must succeed, saying what it is.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    let line = format!("{command:?}").replace('"', "");
+    eprintln!("xtask: {line}");
+    let status = command.status().with_context(|| format!("start {line}"))?;
+    if status.success() { Ok(()) } else { bail!("{line}: {status}") }
+}
+
+/// Whether a command can be started and succeeds; what it prints is dropped.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}

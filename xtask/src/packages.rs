@@ -1,0 +1,44 @@
+//! Debian packages that the tests need: servers and clients that nobody here wrote.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::bail;
+
+use crate::{run, succeeds};
+
+/// Package, and a file that says it is there.
+const NEEDED: [(&str, &str); 7] = [
+    ("postgresql", "/usr/lib/postgresql"),
+    ("isync", "/usr/bin/mbsync"),
+    ("postfix", "/usr/sbin/postfix"),
+    ("neomutt", "/usr/bin/neomutt"),
+    ("curl", "/usr/bin/curl"),
+    ("python3", "/usr/bin/python3"),
+    ("g++", "/usr/bin/g++"),
+];
+
+/// Installs what is missing.
+pub(crate) fn install() -> anyhow::Result<()> {
+    let missing: Vec<&str> =
+        NEEDED.iter().filter(|(_, file)| !Path::new(file).exists()).map(|&(package, _)| package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let root = succeeds(Command::new("sh").args(["-c", "test $(id -u) = 0"]));
+    if !root && !succeeds(Command::new("sudo").args(["-n", "true"])) {
+        bail!("the tests need Debian packages; as root: apt-get install {}", missing.join(" "));
+    }
+    let apt = |arguments: &[&str]| {
+        let mut command = if root { Command::new("apt-get") } else { Command::new("sudo") };
+        if !root {
+            command.args(["-n", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        }
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
+        run(&mut command)
+    };
+    apt(&["-q", "update"])?;
+    let mut install = vec!["-q", "-y", "--no-install-recommends", "install"];
+    install.extend(missing);
+    apt(&install)
+}
