@@ -46,7 +46,12 @@ impl Domain {
                 && label.len() <= 63
                 && !label.starts_with('-')
                 && !label.ends_with('-')
-                && label.chars().all(|c| c.is_alphanumeric() || c == '-' || (c == '_') || (!c.is_ascii() && !c.is_control() && !c.is_whitespace()))
+                && label.chars().all(|c| {
+                    c.is_alphanumeric()
+                        || c == '-'
+                        || (c == '_')
+                        || (!c.is_ascii() && !c.is_control() && !c.is_whitespace())
+                })
         };
         if text.len() > DOMAIN_BYTES_MAX || !text.split('.').all(label) {
             return Err(AddressError::Domain);

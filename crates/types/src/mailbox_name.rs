@@ -101,7 +101,8 @@ impl MailboxName {
     /// # Errors
     /// Inside the option, if the new name is too long or too deep.
     pub fn moved(&self, from: &Self, to: &Self) -> Option<Result<Self, MailboxNameError>> {
-        (self == from || self.is_below(from)).then(|| Self::new(&format!("{}{}", to.0, &self.0[from.0.len()..])))
+        (self == from || self.is_below(from))
+            .then(|| Self::new(&format!("{}{}", to.0, &self.0[from.0.len()..])))
     }
 }
 

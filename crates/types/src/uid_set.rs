@@ -97,6 +97,60 @@ impl UidSet {
         self.runs.last().map(|run| known(run.1))
     }
 
+    /// UIDs that are in both; linear in the number of runs.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let mut runs = Vec::new();
+        let (mut left, mut right) = (self.runs.iter().peekable(), other.runs.iter().peekable());
+        while let (Some(&&a), Some(&&b)) = (left.peek(), right.peek()) {
+            let both = (a.0.max(b.0), a.1.min(b.1));
+            if both.0 <= both.1 {
+                runs.push(both);
+            }
+            if a.1 < b.1 {
+                left.next()
+            } else {
+                right.next()
+            };
+        }
+        Self { runs }
+    }
+
+    /// UIDs of this set that are not in the other; linear in the number of runs.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        let mut runs = Vec::new();
+        let mut taken = other.runs.iter().peekable();
+        for &(mut first, last) in &self.runs {
+            let mut open = true;
+            while open && let Some(&&(from, to)) = taken.peek() {
+                if from > last {
+                    break;
+                }
+                if to >= first {
+                    if from > first {
+                        runs.push((first, from - 1));
+                    }
+                    open = to < last;
+                    first = to.saturating_add(1);
+                }
+                if open {
+                    taken.next();
+                }
+            }
+            if open {
+                runs.push((first, last));
+            }
+        }
+        Self { runs }
+    }
+
+    /// UIDs that are in either.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self::from_runs(self.runs().chain(other.runs()))
+    }
+
     /// Splits off sets of at most `uids_max` UIDs each, in order.
     pub fn chunks(&self, uids_max: u32) -> Vec<Self> {
         assert!(uids_max > 0, "a chunk holds something");
@@ -181,6 +235,13 @@ mod tests {
             for value in 1..60 {
                 prop_assert_eq!(runs.contains(Uid::new(value).unwrap()), naive.contains(&value));
             }
+            let odd: BTreeSet<u32> = values.iter().map(|value| value / 2 * 3 % 60 + 1).collect();
+            let other = set(&odd.iter().copied().collect::<Vec<_>>());
+            let numbers = |set: &UidSet| set.iter().map(Uid::get).collect::<Vec<_>>();
+            prop_assert_eq!(numbers(&runs.intersection(&other)), naive.intersection(&odd).copied().collect::<Vec<_>>());
+            prop_assert_eq!(numbers(&runs.difference(&other)), naive.difference(&odd).copied().collect::<Vec<_>>());
+            prop_assert_eq!(numbers(&runs.union(&other)), naive.union(&odd).copied().collect::<Vec<_>>());
+            prop_assert_eq!(UidSet::from_runs(runs.difference(&other).runs()), runs.difference(&other));
             let mut pushed = UidSet::new();
             naive.iter().for_each(|&value| pushed.push(Uid::new(value).unwrap()));
             prop_assert_eq!(&pushed, &runs);
