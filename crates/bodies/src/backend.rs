@@ -83,8 +83,8 @@ fn open_s3(options: &S3Options, deadline: Duration) -> Result<Arc<dyn ObjectStor
         .with_secret_access_key(options.secret_access_key.expose())
         .with_virtual_hosted_style_request(options.addressing == Addressing::VirtualHost)
         .with_client_options(client)
-        // The deadline ends retries, not their number.
-        .with_retry(RetryConfig { backoff, max_retries: usize::MAX, retry_timeout: deadline });
+        // Time ends retries, not their number; a little before the deadline, so that the cause can be told.
+        .with_retry(RetryConfig { backoff, max_retries: usize::MAX, retry_timeout: deadline.mul_f64(0.8) });
     if let Some(endpoint) = &options.endpoint {
         builder = builder.with_endpoint(endpoint);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use buzon_types::body_ref::{BodyRef, ObjectId};
 use bytes::Bytes;
-use futures::stream::{BoxStream, Stream, StreamExt};
+use futures::stream::{BoxStream, Stream};
 use object_store::ObjectStore;
 use opentelemetry::metrics::Meter;
 
@@ -55,14 +55,14 @@ impl Bodies {
     /// # Errors
     /// No such body exists then; put it again if the error is retryable.
     pub async fn put(&self, body: Bytes) -> Result<BodyRef, BodiesError> {
-        let mut writer = self.writer();
+        let mut writer = BodyWriter::new(self.requests.clone(), body.len());
         writer.write(body).await?;
         writer.finish().await
     }
 
     /// For a body that is too large to hold in memory, or whose size is not known.
     pub fn writer(&self) -> BodyWriter {
-        BodyWriter::new(self.requests.clone())
+        BodyWriter::new(self.requests.clone(), 0)
     }
 
     /// The whole body, verified. For large ones see [`Bodies::stream`].
@@ -139,8 +139,8 @@ impl Bodies {
     /// Whether the store answers: for readiness.
     ///
     /// # Errors
-    /// It does not, or refuses.
+    /// It does not, or refuses, or there is no such bucket.
     pub async fn check(&self) -> Result<(), BodiesError> {
-        self.list(0).next().await.transpose().map(drop)
+        self.requests.check().await
     }
 }

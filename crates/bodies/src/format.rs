@@ -57,7 +57,7 @@ pub(crate) fn header(object: ObjectId) -> Bytes {
 }
 
 /// A body on its way into an object, or out of it: counts and sums what goes by.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Frame {
     object: ObjectId,
     offset: u64,

@@ -20,6 +20,7 @@ mod name;
 mod options;
 mod read;
 mod requests;
+mod upload;
 mod writer;
 
 pub use bodies::Bodies;

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use buzon_types::body_ref::ObjectId;
 use bytes::Bytes;
+use futures::StreamExt;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{BodiesError, RequestKind};
+use crate::error::{BodiesError, Corruption, RequestKind};
 use crate::metrics::Metrics;
 use crate::name;
 
@@ -46,9 +47,23 @@ impl Requests {
     /// Bytes of an object; fewer than asked when it ends before.
     pub(crate) async fn get_range(&self, object: ObjectId, range: Range<u64>) -> Result<Bytes, BodiesError> {
         let path = name::path(object);
-        let bytes = self.run(RequestKind::GetRange, object, self.store.get_range(&path, range)).await?;
-        self.metrics.read(bytes.len() as u64);
-        Ok(bytes)
+        let started = Instant::now();
+        let end = range.end;
+        let result = self.run(RequestKind::GetRange, object, self.store.get_range(&path, range)).await;
+        let Err(error) = result else {
+            return result.inspect(|bytes| self.metrics.read(bytes.len() as u64));
+        };
+        match error {
+            // A bucket that is not there answers the same; no message is lost by that.
+            BodiesError::NotFound { .. } => Err(self.check().await.err().unwrap_or(error)),
+            // A range that begins past the end is refused at once, like much else: the size tells.
+            BodiesError::Unavailable { .. } if started.elapsed() < self.deadline / 2 => {
+                let too_short = self.size(object).await.is_ok_and(|size| size < end);
+                let what = Corruption::Truncated;
+                Err(if too_short { BodiesError::Corrupt { object, what } } else { error })
+            }
+            _ => Err(error),
+        }
     }
 
     pub(crate) async fn size(&self, object: ObjectId) -> Result<u64, BodiesError> {
@@ -99,6 +114,15 @@ impl Requests {
         upload: &mut dyn MultipartUpload,
     ) -> Result<(), BodiesError> {
         self.run(RequestKind::MultipartAbort, object, upload.abort()).await
+    }
+
+    /// Whether the store answers at all.
+    pub(crate) async fn check(&self) -> Result<(), BodiesError> {
+        // No object is meant; the id only fills the place.
+        let none = ObjectId(0);
+        let root = object_store::path::Path::from(name::ROOT);
+        let first = async { self.store.list(Some(&root)).next().await.transpose() };
+        self.run(RequestKind::List, none, first).await.map(drop)
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn ObjectStore> {
