@@ -7,6 +7,7 @@
 //! Forgiving in what is read, strict in what is written. It knows nothing of sockets, storage or accounts.
 
 pub mod command;
+mod date;
 pub mod list_match;
 pub mod response;
 pub mod sequence_set;

@@ -9,7 +9,7 @@ pub struct List {
     pub select: ListSelect,
     /// Comes before each pattern.
     pub reference: String,
-    /// Decoded to UTF-8; match with [`crate::list_match::list_match`] after joining with the reference.
+    /// Decoded to UTF-8; match with [`crate::list_match::ListPattern`].
     pub patterns: Vec<String>,
     /// What is told beside the names.
     pub returns: ListReturn,
@@ -24,7 +24,7 @@ pub struct ListSelect {
     pub subscribed: bool,
     /// Remote mailboxes too: we have none.
     pub remote: bool,
-    /// Parents of matching names too, with CHILDINFO. Comes only with `subscribed` or `special_use`.
+    /// Parents of matching names too, with CHILDINFO. Comes only with `subscribed`.
     pub recursive_match: bool,
     /// Only mailboxes with a special use; implies `RETURN (SPECIAL-USE)`.
     pub special_use: bool,

@@ -1,6 +1,8 @@
 //! Values that several responses share: flags and namespaces.
 
+use super::{NameEncoding, encode};
 use buzon_types::flag::{Keyword, SystemFlags};
+use bytes::{BufMut, BytesMut};
 
 /// Flags as they are told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,4 +43,58 @@ pub struct Namespaces {
 pub struct Namespace {
     /// What its names begin with, separator and all.
     pub prefix: String,
+}
+
+impl FlagNames {
+    /// `(\Seen $Forwarded)`
+    pub(crate) fn write(&self, out: &mut BytesMut) {
+        write_flags(out, self.system, self.extra, &self.keywords);
+    }
+}
+
+/// A flag list.
+pub(crate) fn write_flags<'a>(
+    out: &mut BytesMut,
+    system: SystemFlags,
+    extra: ExtraFlag,
+    keywords: impl IntoIterator<Item = &'a Keyword>,
+) {
+    out.put_u8(b'(');
+    let start = out.len();
+    let mut flag = |name: &str| {
+        if out.len() > start {
+            out.put_u8(b' ');
+        }
+        out.put_slice(name.as_bytes());
+    };
+    system.names().for_each(&mut flag);
+    keywords.into_iter().for_each(|keyword| flag(keyword.as_str()));
+    match extra {
+        ExtraFlag::None => {}
+        ExtraFlag::Recent => flag("\\Recent"),
+        ExtraFlag::AnyKeyword => flag("\\*"),
+    }
+    out.put_u8(b')');
+}
+
+impl Namespaces {
+    /// `(("" "/")) NIL NIL`
+    pub(crate) fn write(&self, out: &mut BytesMut, encoding: NameEncoding) {
+        for (at, namespaces) in [&self.personal, &self.other_users, &self.shared].into_iter().enumerate() {
+            if at > 0 {
+                out.put_u8(b' ');
+            }
+            if namespaces.is_empty() {
+                out.put_slice(b"NIL");
+                continue;
+            }
+            out.put_u8(b'(');
+            for namespace in namespaces {
+                out.put_u8(b'(');
+                encode::mailbox(out, &namespace.prefix, encoding);
+                out.put_slice(b" \"/\")");
+            }
+            out.put_u8(b')');
+        }
+    }
 }
