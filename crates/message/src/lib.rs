@@ -12,15 +12,17 @@
 
 pub mod address;
 pub mod binary;
+mod cached;
 pub mod charset;
 #[cfg(feature = "corpus")]
 pub mod corpus;
 pub mod date;
 pub mod encoded_word;
-pub mod envelope;
+mod envelope;
 pub mod header;
 mod html;
 mod index;
+mod mime;
 pub mod part;
 mod preview;
 mod render;

@@ -1,0 +1,176 @@
+//! Text search of SEARCH: substrings under i;unicode-casemap (RFC 5051), on what a person would read.
+//!
+//! Header fields are matched with encoded words decoded, bodies with transfer encoding and charset removed and HTML
+//! reduced to its text. Text flows through in pieces: a part of 50 MB is searched within a few hundred KiB.
+
+use crate::binary::{PIECE_BYTES, TransferDecoder};
+use crate::charset::TextDecoder;
+use crate::encoded_word;
+use crate::header::{Field, Fields};
+use crate::html::TextOfHtml;
+use crate::part::Part;
+use crate::summary::{Summary, SummaryError};
+use icu_casemap::CaseMapper;
+use memchr::memmem::Finder;
+use unicode_normalization::UnicodeNormalization;
+
+/// ASCII text is searched in a buffer of this size on the stack, if the needle is well smaller.
+const STACK_BYTES: usize = 1024;
+
+/// A text to look for.
+#[derive(Debug, Clone)]
+pub struct Needle {
+    finder: Finder<'static>,
+    is_ascii: bool,
+}
+
+impl Needle {
+    /// For a text in UTF-8; case, and what differs only in compatibility, are ignored. The empty text is everywhere.
+    pub fn new(text: &str) -> Self {
+        let mut folded = Vec::new();
+        fold(text, &mut folded);
+        Self { is_ascii: folded.is_ascii(), finder: Finder::new(&folded).into_owned() }
+    }
+
+    /// Whether a text holds it.
+    pub fn matches_str(&self, text: &str) -> bool {
+        if text.is_ascii() {
+            return self.matches_ascii(text.as_bytes());
+        }
+        let mut scan = Scan::new(self);
+        scan.push(text);
+        scan.found
+    }
+
+    /// Whether any field of this name holds it, decoded: `SEARCH HEADER name text`, FROM, SUBJECT …. An empty needle
+    /// asks only whether there is such a field (RFC 9051 §6.4.4). `raw_headers` may be a summary's cached lines.
+    pub fn matches_header(&self, raw_headers: &[u8], name: &[u8]) -> bool {
+        Fields::of(raw_headers).any(|field| field.is(name) && self.matches_value(&field))
+    }
+
+    /// [`Self::matches_header`] from the summary alone; `None` when only the header itself can tell.
+    pub fn matches_cached_header(&self, summary: &Summary, name: &[u8]) -> Option<bool> {
+        summary.header_lines(name).map(|lines| self.matches_header(lines, name))
+    }
+
+    /// `SEARCH BODY`: whether the text of any text part holds it. `message` is all its bytes.
+    ///
+    /// # Errors
+    /// If the summary's part tree is damaged.
+    pub fn matches_body(&self, message: &[u8], summary: &Summary) -> Result<bool, SummaryError> {
+        let tree = summary.parts()?;
+        Ok(tree.parts().iter().any(|part| part.is_text() && self.matches_part(message, part)))
+    }
+
+    /// `SEARCH TEXT`: as [`Self::matches_body`], and every header: the message's, its parts', attached messages'.
+    ///
+    /// # Errors
+    /// If the summary's part tree is damaged.
+    pub fn matches_text(&self, message: &[u8], summary: &Summary) -> Result<bool, SummaryError> {
+        let tree = summary.parts()?;
+        let in_header = |part: &Part| self.matches_any_header(slice(message, &part.header));
+        Ok(tree.parts().iter().any(in_header) || self.matches_body(message, summary)?)
+    }
+
+    /// Whether any field holds it, its name included: a header as a whole, for TEXT.
+    pub fn matches_any_header(&self, raw_headers: &[u8]) -> bool {
+        Fields::of(raw_headers)
+            .any(|field| self.matches_value(&field) || self.matches_str(&encoded_word::decode(field.raw)))
+    }
+
+    fn matches_value(&self, field: &Field<'_>) -> bool {
+        self.matches_str(&encoded_word::decode(field.value))
+    }
+
+    /// One part's content, decoded piece by piece.
+    fn matches_part(&self, message: &[u8], part: &Part) -> bool {
+        let mut transfer = TransferDecoder::new(part.encoding);
+        let mut charset = TextDecoder::new(part.charset.as_deref());
+        let mut html = (part.is_html()).then(TextOfHtml::default);
+        let mut scan = Scan::new(self);
+        let (mut bytes, mut text) = (Vec::new(), String::new());
+        let content = slice(message, &part.body);
+        let pieces = content.chunks(PIECE_BYTES).map(Some).chain([None]);
+        for piece in pieces {
+            bytes.clear();
+            text.clear();
+            match piece {
+                Some(piece) => transfer.push(piece, &mut bytes),
+                None => transfer.finish(&mut bytes),
+            }
+            charset.push(&bytes, &mut text);
+            if piece.is_none() {
+                charset.finish(&mut text);
+            }
+            match &mut html {
+                Some(html) => html.push(&text, |visible| scan.push(visible)),
+                None => scan.push(&text),
+            }
+            if scan.found {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// ASCII text is folded by putting it in capitals, in a buffer on the stack: nothing is allocated.
+    fn matches_ascii(&self, text: &[u8]) -> bool {
+        let needle_bytes = self.finder.needle().len();
+        if !self.is_ascii || needle_bytes > text.len() {
+            return false;
+        }
+        if needle_bytes > STACK_BYTES / 2 {
+            return self.finder.find(&text.to_ascii_uppercase()).is_some();
+        }
+        let mut buffer = [0; STACK_BYTES];
+        let step = STACK_BYTES - needle_bytes.saturating_sub(1);
+        (0..text.len().max(1)).step_by(step).any(|start| {
+            let window = &text[start..text.len().min(start + STACK_BYTES)];
+            let folded = &mut buffer[..window.len()];
+            folded.copy_from_slice(window);
+            folded.make_ascii_uppercase();
+            self.finder.find(folded).is_some()
+        })
+    }
+}
+
+/// A range of a message; what lies beyond its end (a summary of other bytes) is empty.
+pub(crate) fn slice<'a>(message: &'a [u8], range: &std::ops::Range<u64>) -> &'a [u8] {
+    message.get(range.start as usize..range.end as usize).unwrap_or_default()
+}
+
+/// RFC 5051 §2: the simple titlecase mapping of each character, then full decomposition.
+fn fold(text: &str, folded: &mut Vec<u8>) {
+    if text.is_ascii() {
+        folded.extend(text.bytes().map(|byte| byte.to_ascii_uppercase()));
+        return;
+    }
+    let mapper = CaseMapper::new();
+    let mut utf8 = [0; 4];
+    for c in text.chars().map(|c| mapper.simple_titlecase(c)).nfkd() {
+        folded.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes());
+    }
+}
+
+/// A search over text that comes in pieces: the end of each stays, as long as the needle less one.
+struct Scan<'n> {
+    needle: &'n Needle,
+    window: Vec<u8>,
+    found: bool,
+}
+
+impl<'n> Scan<'n> {
+    fn new(needle: &'n Needle) -> Self {
+        Self { needle, window: Vec::new(), found: needle.finder.needle().is_empty() }
+    }
+
+    fn push(&mut self, text: &str) {
+        if self.found {
+            return;
+        }
+        fold(text, &mut self.window);
+        self.found = self.needle.finder.find(&self.window).is_some();
+        let kept = self.window.len().min(self.needle.finder.needle().len().saturating_sub(1));
+        self.window.drain(..self.window.len() - kept);
+    }
+}
