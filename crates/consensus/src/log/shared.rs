@@ -1,0 +1,221 @@
+//! The node's log: opened once, shared by all its raft groups.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use buzon_types::id::GroupId;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::LogError;
+use super::backend::LogBackend;
+use super::group::{GroupLog, GroupState};
+use super::identity::LogOwner;
+use super::options::LogOptions;
+use super::queue::Queue;
+use super::writer::Writer;
+
+/// What happens when a write or an fsync fails.
+pub trait FatalHandler: Send + Sync + 'static {
+    /// Called once, from the thread that failed, before anybody is told. Nothing is written to the log afterwards.
+    fn fatal(&self, error: &LogError);
+}
+
+/// Says what happened and ends the process at once: what the disk holds is unknown, and only a fresh start that
+/// reads it again can tell.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AbortProcess;
+
+impl FatalHandler for AbortProcess {
+    fn fatal(&self, error: &LogError) {
+        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        tracing::error!(%error, cause, "raft log failed, ending the process");
+        std::process::abort();
+    }
+}
+
+/// Counted since the log was opened.
+#[derive(Debug, Default)]
+pub(super) struct Stats {
+    pub(super) appends: AtomicU64,
+    pub(super) entries: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) fsyncs: AtomicU64,
+}
+
+/// What was written since the log was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogCounts {
+    /// Appends of all groups.
+    pub appends: u64,
+    /// Entries in them.
+    pub entries: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Batches, each with one fsync.
+    pub fsyncs: u64,
+}
+
+/// The groups that are in use.
+#[derive(Default)]
+pub(super) struct Groups(Mutex<HashMap<GroupId, Arc<GroupState>>>);
+
+impl Groups {
+    pub(super) fn close(&self) {
+        for group in self.0.lock().values() {
+            group.close();
+        }
+    }
+}
+
+/// See the module. Clones are the same log.
+#[derive(Clone)]
+pub struct SharedLog {
+    backend: Arc<dyn LogBackend>,
+    queue: Queue,
+    groups: Arc<Groups>,
+    stats: Arc<Stats>,
+    owner: LogOwner,
+    blocking: watch::Receiver<Vec<GroupId>>,
+    threads: Arc<Mutex<Option<Threads>>>,
+}
+
+struct Threads {
+    writer: JoinHandle<()>,
+    collector: JoinHandle<()>,
+    stop_collector: Sender<()>,
+}
+
+impl SharedLog {
+    /// Starts the log over `backend` for `owner`, to whom a new log is given.
+    ///
+    /// # Errors
+    /// [`LogError::ForeignLog`] when it is somebody else's. Whether the log may be new is for the caller to know:
+    /// ask [`LogBackend::owner`] first and compare with the database (DESIGN D2).
+    pub fn start(
+        backend: Arc<dyn LogBackend>,
+        owner: LogOwner,
+        options: &LogOptions,
+        fatal: Arc<dyn FatalHandler>,
+    ) -> Result<Self, LogError> {
+        match backend.owner()? {
+            None => backend.claim(&owner)?,
+            Some(found) if found == owner => {}
+            Some(found) => return Err(LogError::ForeignLog { expected: owner, found }),
+        }
+        let (queue, messages) = Queue::new();
+        let (groups, stats) = (Arc::new(Groups::default()), Arc::new(Stats::default()));
+        let writer = Writer {
+            backend: Arc::clone(&backend),
+            messages,
+            groups: Arc::clone(&groups),
+            stats: Arc::clone(&stats),
+            fatal: Arc::clone(&fatal),
+            tail_bytes_max: options.tail_bytes_max,
+        };
+        let (blocking_sender, blocking) = watch::channel(Vec::new());
+        let (stop_collector, stop) = channel();
+        let (every, files) = (options.collect_every, Arc::clone(&backend));
+        let threads = Threads {
+            writer: thread("raft-log", move || writer.run())?,
+            collector: thread("raft-log-gc", move || {
+                collect(files.as_ref(), every, &stop, &blocking_sender, fatal.as_ref());
+            })?,
+            stop_collector,
+        };
+        let threads = Arc::new(Mutex::new(Some(threads)));
+        Ok(Self { backend, queue, groups, stats, owner, blocking, threads })
+    }
+
+    /// Whose log this is.
+    pub fn owner(&self) -> LogOwner {
+        self.owner
+    }
+
+    /// The group's part of the log; empty if it has none yet.
+    pub fn group(&self, id: GroupId) -> Result<GroupLog, LogError> {
+        let mut groups = self.groups.0.lock();
+        let state = match groups.get(&id) {
+            Some(state) => Arc::clone(state),
+            None => {
+                let state = Arc::new(GroupState::new(id, self.backend.group(id)?));
+                groups.insert(id, Arc::clone(&state));
+                state
+            }
+        };
+        Ok(GroupLog { state, queue: self.queue.clone(), backend: Arc::clone(&self.backend) })
+    }
+
+    /// Every group that has something stored.
+    pub fn stored_groups(&self) -> Vec<GroupId> {
+        self.backend.groups()
+    }
+
+    /// Forgets a group's log and vote; durable when this returns. The caller has stopped the group before.
+    pub async fn remove_group(&self, id: GroupId) -> Result<(), LogError> {
+        self.group(id)?.remove().await?;
+        self.groups.0.lock().remove(&id);
+        Ok(())
+    }
+
+    /// The groups whose old entries keep files alive, as last seen: they should be purged soon.
+    pub fn blocking_groups(&self) -> watch::Receiver<Vec<GroupId>> {
+        self.blocking.clone()
+    }
+
+    /// What was written so far.
+    pub fn counts(&self) -> LogCounts {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        LogCounts {
+            appends: get(&self.stats.appends),
+            entries: get(&self.stats.entries),
+            bytes: get(&self.stats.bytes),
+            fsyncs: get(&self.stats.fsyncs),
+        }
+    }
+
+    /// Writes what waits, then refuses everything. The files are free when the last handle is dropped.
+    pub async fn close(&self) {
+        self.queue.stop().await;
+        let Some(threads) = self.threads.lock().take() else { return };
+        // An error means that the collector has ended already.
+        let _ = threads.stop_collector.send(());
+        let join = move || {
+            for thread in [threads.writer, threads.collector] {
+                if thread.join().is_err() {
+                    tracing::error!("a thread of the raft log panicked");
+                }
+            }
+        };
+        if tokio::task::spawn_blocking(join).await.is_err() {
+            tracing::error!("cannot wait for the raft log's threads");
+        }
+    }
+}
+
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    started.map_err(|error| LogError::Storage { action: "start a thread for", source: error.into() })
+}
+
+/// Gives files back now and then, until the log is closed.
+fn collect(
+    backend: &dyn LogBackend,
+    every: Duration,
+    stop: &Receiver<()>,
+    blocking: &watch::Sender<Vec<GroupId>>,
+    fatal: &dyn FatalHandler,
+) {
+    while stop.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+        match backend.collect() {
+            Ok(groups) => {
+                blocking.send_replace(groups);
+            }
+            Err(error) => return fatal.fatal(&error),
+        }
+    }
+}

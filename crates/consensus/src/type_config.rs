@@ -1,0 +1,62 @@
+//! The types with which this project uses openraft, named once.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+openraft::declare_raft_types!(
+    /// Entries carry encoded log commands; answers are what apply made of them.
+    pub(crate) TypeConfig:
+        D = LogCommand,
+        R = Answer,
+        NodeId = u64,
+        Node = openraft::impls::BasicNode,
+);
+
+pub(crate) type LogId = openraft::type_config::alias::LogIdOf<TypeConfig>;
+pub(crate) type LeaderId = openraft::type_config::alias::LeaderIdOf<TypeConfig>;
+pub(crate) type Vote = openraft::type_config::alias::VoteOf<TypeConfig>;
+pub(crate) type Entry = openraft::type_config::alias::EntryOf<TypeConfig>;
+pub(crate) type Membership = openraft::Membership<u64, openraft::impls::BasicNode>;
+pub(crate) type StoredMembership = openraft::type_config::alias::StoredMembershipOf<TypeConfig>;
+
+/// An encoded log command: raft carries it and does not look inside.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct LogCommand(pub(crate) Bytes);
+
+impl fmt::Debug for LogCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for LogCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+/// What apply answers to the proposer; it does not leave the process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Answer(pub(crate) Bytes);
+
+/// openraft asks for serde on its types; ours are written as protobuf only (`record`), so nothing may ever use it.
+macro_rules! never_by_serde {
+    ($name:ty) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(serde::ser::Error::custom("raft records are written as protobuf"))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+                Err(serde::de::Error::custom("raft records are read as protobuf"))
+            }
+        }
+    };
+}
+
+never_by_serde!(LogCommand);
+never_by_serde!(Answer);
