@@ -1,0 +1,363 @@
+//! One session's view of its selected mailbox: which messages the client counts, and what it is still to be told.
+//!
+//! ```text
+//! MailboxDelta (since our modseq) ─ absorb ─▶ numbers, gone, changed ─ news ─▶ EXPUNGE, EXISTS, RECENT, FLAGS, FETCH
+//! own reply, if it begins where we stand ─ follow ─▶ (no delta needed)
+//! ```
+//! Absorbing never moves a sequence number; telling EXPUNGE does, and happens only where the RFC allows it (RFC 9051
+//! §7.5.1, DESIGN D13). So sets of a command always mean what the client saw. A message expunged but not yet told of
+//! stays countable and can be fetched: its tombstone is kept.
+//!
+//! Pure: no waiting and no clock here.
+
+pub(crate) mod news;
+mod numbers;
+#[cfg(test)]
+mod tests;
+
+use buzon_imap::command::Numbering;
+use buzon_imap::response::data::{ExtraFlag, FlagNames};
+use buzon_imap::sequence_set::{Position, SequenceRange, SequenceSet};
+use buzon_model::read::{MailboxDelta, OpenedMailbox};
+use buzon_model::reply::{Advance, FlagState};
+use buzon_types::flag::{Keyword, KeywordBits, SystemFlags};
+use buzon_types::id::MailboxKey;
+use buzon_types::mailbox_name::MailboxName;
+use buzon_types::uid::{ModSeq, SequenceNumber, Uid, UidValidity};
+use buzon_types::uid_set::UidSet;
+use news::{Expunges, News};
+use numbers::Numbers;
+
+/// Whether the mailbox was opened with SELECT or EXAMINE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// SELECT
+    ReadWrite,
+    /// EXAMINE
+    ReadOnly,
+}
+
+/// UIDs that this session alone sees as `\Recent`: from the first, below the second (`None`: without end).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Recent {
+    pub(crate) from: Option<Uid>,
+    pub(crate) below: Option<Uid>,
+}
+
+/// The view.
+#[derive(Debug, Clone)]
+pub(crate) struct Selected {
+    pub(crate) key: MailboxKey,
+    pub(crate) name: MailboxName,
+    pub(crate) uid_validity: UidValidity,
+    pub(crate) access: Access,
+    numbers: Numbers,
+    /// All changes up to here are absorbed.
+    modseq: ModSeq,
+    keywords: Vec<Keyword>,
+    recent: Recent,
+    /// What the last SEARCH with SAVE found.
+    saved: UidSet,
+    /// Expunged, but still counted by the client.
+    gone: UidSet,
+    /// Flags that the client is to be told; ascending by UID.
+    changed: Vec<FlagState>,
+    told: Told,
+    deleted: bool,
+}
+
+/// What the client was told last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Told {
+    exists: u32,
+    recent: u32,
+    keywords: usize,
+}
+
+/// Whether a STORE's own changes are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Telling {
+    /// FETCH for each message.
+    All,
+    /// `.SILENT`
+    OnlyOthers,
+}
+
+/// A sequence number beyond the messages that the client was told of (RFC 9051 §9 `seq-number`: answer BAD).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no message has that number")]
+pub(crate) struct NoSuchNumber;
+
+impl Selected {
+    /// As SELECT tells it: the client is going to be told EXISTS, RECENT and FLAGS by the caller.
+    pub(crate) fn open(opened: OpenedMailbox, access: Access, recent: Recent) -> Self {
+        let OpenedMailbox { row, uids, .. } = opened;
+        let numbers = Numbers::of(&uids);
+        let mut selected = Self {
+            key: row.key,
+            name: row.name,
+            uid_validity: row.uid_validity,
+            access,
+            told: Told { exists: numbers.len(), recent: 0, keywords: row.keywords.len() },
+            numbers,
+            modseq: row.counters.modseq,
+            keywords: row.keywords,
+            recent,
+            saved: UidSet::new(),
+            gone: UidSet::new(),
+            changed: Vec::new(),
+            deleted: false,
+        };
+        selected.told.recent = selected.recent_count();
+        selected
+    }
+
+    /// EXISTS.
+    pub(crate) fn exists(&self) -> u32 {
+        self.numbers.len()
+    }
+
+    /// What the next delta is asked since.
+    pub(crate) fn modseq(&self) -> ModSeq {
+        self.modseq
+    }
+
+    /// The mailbox's keywords as far as absorbed.
+    pub(crate) fn keywords(&self) -> &[Keyword] {
+        &self.keywords
+    }
+
+    /// Whether the mailbox is no more; the session cannot go on with it.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    /// The messages that the client counts.
+    pub(crate) fn uids(&self) -> UidSet {
+        self.numbers.uids()
+    }
+
+    /// The number of a message.
+    pub(crate) fn number(&self, uid: Uid) -> Option<SequenceNumber> {
+        self.numbers.number(uid)
+    }
+
+    /// The numbers of messages as ascending runs.
+    pub(crate) fn number_runs(&self, uids: &UidSet) -> Vec<(SequenceNumber, SequenceNumber)> {
+        self.numbers.number_runs(uids)
+    }
+
+    /// Whether some of these messages are expunged already.
+    pub(crate) fn has_gone(&self, uids: &UidSet) -> bool {
+        !self.gone.is_empty() && !self.gone.intersection(uids).is_empty()
+    }
+
+    /// Keeps what `$` stands for.
+    pub(crate) fn save(&mut self, found: UidSet) {
+        self.saved = found;
+    }
+
+    /// The messages of the view that a set means. UIDs that do not exist are passed over.
+    ///
+    /// # Errors
+    /// If a sequence number is beyond the last message.
+    pub(crate) fn resolve(&self, numbering: Numbering, set: &SequenceSet) -> Result<UidSet, NoSuchNumber> {
+        match (set, numbering) {
+            (SequenceSet::LastSearch, _) => Ok(self.saved.clone()),
+            (SequenceSet::Ranges(ranges), Numbering::Uid) => Ok(self.resolve_uids(ranges)),
+            (SequenceSet::Ranges(ranges), Numbering::Sequence) => self.resolve_numbers(ranges),
+        }
+    }
+
+    /// `*` is the greatest UID; of a mailbox without messages nothing.
+    fn resolve_uids(&self, ranges: &[SequenceRange]) -> UidSet {
+        let Some(greatest) = self.numbers.last_uid() else { return UidSet::new() };
+        let uid = |position| match position {
+            Position::Greatest => Some(greatest),
+            Position::Number(number) => Uid::new(number.get()),
+        };
+        let runs = ranges.iter().filter_map(|range| uid(range.first).zip(uid(range.last)));
+        self.numbers.within(&UidSet::from_runs(runs))
+    }
+
+    /// Clients ask `1:*` of a mailbox without messages too: that is nothing, not an error.
+    fn resolve_numbers(&self, ranges: &[SequenceRange]) -> Result<UidSet, NoSuchNumber> {
+        let Some(greatest) = SequenceNumber::new(self.exists()) else {
+            let has_star = |range: &SequenceRange| [range.first, range.last].contains(&Position::Greatest);
+            return if ranges.iter().all(has_star) { Ok(UidSet::new()) } else { Err(NoSuchNumber) };
+        };
+        let number = |position| match position {
+            Position::Greatest => Ok(greatest),
+            Position::Number(number) => {
+                SequenceNumber::new(number.get()).filter(|number| *number <= greatest).ok_or(NoSuchNumber)
+            }
+        };
+        let mut runs = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            let (first, last) = (number(range.first)?, number(range.last)?);
+            runs.extend(self.numbers.uid_runs(first.min(last), first.max(last)));
+        }
+        Ok(UidSet::from_runs(runs))
+    }
+
+    /// Takes in what happened since [`Self::modseq`]. Safe at any time: no number moves.
+    pub(crate) fn absorb(&mut self, delta: MailboxDelta) {
+        let Some(name) = delta.name else {
+            self.deleted = true;
+            return;
+        };
+        if delta.modseq < self.modseq {
+            return; // a read from before what we know; never go back
+        }
+        self.name = name;
+        self.learn_keywords(delta.keywords);
+        let expunged = match &delta.live {
+            Some(live) => self.numbers.uids().difference(live),
+            None => self.numbers.within(&delta.expunged),
+        };
+        self.lose(&expunged);
+        let came = delta.live.unwrap_or_else(|| delta.messages.iter().map(|message| message.uid).collect());
+        self.numbers.append(&came);
+        self.note_changes(delta.messages);
+        self.modseq = delta.modseq;
+    }
+
+    /// Whether a reply to a command of this session begins where the view stands; if so the view now stands at its
+    /// end. If not, somebody else's changes lie between, and only a delta tells them.
+    #[must_use]
+    pub(crate) fn follow(&mut self, advance: Advance) -> bool {
+        let follows = advance.before == self.modseq && advance.after >= advance.before;
+        if follows {
+            self.modseq = advance.after;
+        }
+        follows
+    }
+
+    /// Messages that this session expunged, after [`Self::follow`].
+    pub(crate) fn lose(&mut self, uids: &UidSet) {
+        let expunged = self.numbers.within(uids);
+        let untold = match SequenceNumber::new(self.told.exists + 1) {
+            Some(next) => UidSet::from_runs(self.numbers.uid_runs(next, SequenceNumber::MAX)),
+            None => UidSet::new(),
+        };
+        // What the client never heard of comes and goes in silence.
+        let silent = expunged.intersection(&untold);
+        if !silent.is_empty() {
+            self.numbers.remove(&silent);
+        }
+        self.gone = self.gone.union(&expunged.difference(&silent));
+        self.saved = self.saved.difference(&silent);
+    }
+
+    /// Messages that this session appended, after [`Self::follow`].
+    pub(crate) fn gain(&mut self, uids: &UidSet) {
+        self.numbers.append(uids);
+    }
+
+    /// Keywords only grow.
+    pub(crate) fn learn_keywords(&mut self, keywords: Vec<Keyword>) {
+        if keywords.len() > self.keywords.len() {
+            self.keywords = keywords;
+        }
+    }
+
+    /// Flags of messages that the client knows of; of new ones it asks itself.
+    fn note_changes(&mut self, messages: Vec<FlagState>) {
+        let known = |message: &FlagState| {
+            self.numbers.number(message.uid).is_some_and(|number| number.get() <= self.told.exists)
+        };
+        let news = messages.into_iter().filter(known).collect::<Vec<_>>();
+        if self.changed.is_empty() {
+            self.changed = news;
+            return;
+        }
+        self.changed.extend(news);
+        self.changed.sort_by_key(|change| (change.uid, std::cmp::Reverse(change.modseq)));
+        self.changed.dedup_by_key(|change| change.uid);
+    }
+
+    /// Flags that this session's own STORE changed, after [`Self::follow`]. What another changed before on the same
+    /// message, and is not told yet, makes the client hear of it even when it asked for silence.
+    pub(crate) fn note_own_changes(&mut self, messages: Vec<FlagState>, telling: Telling) {
+        let pending: UidSet = self.changed.iter().map(|change| change.uid).collect();
+        let told = |message: &FlagState| telling == Telling::All || pending.contains(message.uid);
+        self.note_changes(messages.into_iter().filter(told).collect());
+    }
+
+    /// Flags that were told in a FETCH response just now need not be told again.
+    pub(crate) fn told_flags(&mut self, state: &FlagState) {
+        if !self.changed.is_empty() {
+            self.changed.retain(|change| change.uid != state.uid || change.modseq > state.modseq);
+        }
+    }
+
+    /// Takes what the client is to be told now. The caller must send all of it.
+    pub(crate) fn news(&mut self, expunges: Expunges) -> News {
+        let expunged = match expunges {
+            Expunges::Told => self.tell_expunged(),
+            Expunges::Held => Vec::new(),
+        };
+        let exists = self.exists();
+        let recent = self.recent_count();
+        let told = Told { exists, recent, keywords: self.keywords.len() };
+        let before = std::mem::replace(&mut self.told, told);
+        let changed = std::mem::take(&mut self.changed);
+        News {
+            expunged,
+            exists: (before.exists != exists).then_some(exists),
+            recent: (before.recent != recent).then_some(recent),
+            new_keywords: before.keywords != told.keywords,
+            flags: changed
+                .into_iter()
+                .filter_map(|change| Some((self.number(change.uid)?, change)))
+                .collect(),
+        }
+    }
+
+    /// The greatest number first, so that the smaller ones still mean the same.
+    fn tell_expunged(&mut self) -> Vec<SequenceNumber> {
+        let gone = std::mem::take(&mut self.gone);
+        if gone.is_empty() {
+            return Vec::new();
+        }
+        let mut numbers: Vec<_> = gone.iter().filter_map(|uid| self.numbers.number(uid)).collect();
+        numbers.reverse();
+        self.numbers.remove(&gone);
+        self.saved = self.saved.difference(&gone);
+        self.told.exists -= numbers.len() as u32;
+        numbers
+    }
+
+    /// Whether this session, and no other, sees the message as `\Recent` (RFC 3501 §2.3.2).
+    pub(crate) fn is_recent(&self, uid: Uid) -> bool {
+        self.recent.from.is_some_and(|from| from <= uid) && self.recent.below.is_none_or(|below| uid < below)
+    }
+
+    /// RECENT.
+    pub(crate) fn recent_count(&self) -> u32 {
+        let Some(from) = self.recent.from else { return 0 };
+        let range = UidSet::from_runs([(from, Uid::MAX)]);
+        let of_range = self.numbers.within(&range);
+        match self.recent.below {
+            Some(below) if below <= from => 0,
+            Some(below) => of_range.difference(&UidSet::from_runs([(below, Uid::MAX)])).len() as u32,
+            None => of_range.len() as u32,
+        }
+    }
+
+    /// Whether all of a message's keywords have names here; if not, a delta brings them.
+    pub(crate) fn knows_keywords(&self, bits: KeywordBits) -> bool {
+        bits.0.checked_shr(self.keywords.len() as u32).unwrap_or(0) == 0
+    }
+
+    /// A message's flags by name.
+    pub(crate) fn flag_names(
+        &self,
+        flags: SystemFlags,
+        keywords: KeywordBits,
+        extra: ExtraFlag,
+    ) -> FlagNames {
+        let named = keywords.numbers().filter_map(|at| self.keywords.get(at).cloned());
+        FlagNames { system: flags, keywords: named.collect(), extra }
+    }
+}
