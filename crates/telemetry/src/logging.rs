@@ -1,0 +1,88 @@
+//! Log lines on standard error, and the same events and spans for OTLP.
+
+use std::io::IsTerminal;
+
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Subscriber;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use crate::error::TelemetryError;
+use crate::options::{Format, Options};
+
+/// What the exporters' own requests log and trace: exported, it would make further requests, for ever.
+const NOT_EXPORTED: &str = "h2=off,hyper=off,hyper_util=off,tonic=off,tower=off,opentelemetry=off,\
+                            opentelemetry_sdk=off,opentelemetry_otlp=off";
+
+/// The text of the filter and where it is from: `RUST_LOG` comes before the options.
+#[derive(Debug, Clone)]
+pub(crate) struct Filter {
+    text: String,
+    origin: &'static str,
+}
+
+impl Filter {
+    pub(crate) fn from_environment_or(options: &Options) -> Self {
+        match std::env::var(EnvFilter::DEFAULT_ENV) {
+            Ok(text) if !text.is_empty() => Self { text, origin: EnvFilter::DEFAULT_ENV },
+            _ => Self::from_options(options),
+        }
+    }
+
+    pub(crate) fn from_options(options: &Options) -> Self {
+        Self { text: options.filter.clone(), origin: "the options" }
+    }
+
+    fn layer(&self, more: &str) -> Result<EnvFilter, TelemetryError> {
+        let text = if more.is_empty() { self.text.clone() } else { format!("{},{more}", self.text) };
+        EnvFilter::try_new(text).map_err(|source| TelemetryError::Filter {
+            filter: self.text.clone(),
+            origin: self.origin,
+            source,
+        })
+    }
+}
+
+/// Everything that receives events and spans, in one.
+pub(crate) fn subscriber<W>(
+    filter: &Filter,
+    format: Format,
+    writer: W,
+    traces: Option<&SdkTracerProvider>,
+    logs: Option<&SdkLoggerProvider>,
+) -> Result<impl Subscriber + Send + Sync + 'static + use<W>, TelemetryError>
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let exported = || filter.layer(NOT_EXPORTED);
+    let traces = match traces {
+        Some(provider) => {
+            let tracer = provider.tracer("buzon");
+            Some(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(exported()?))
+        }
+        None => None,
+    };
+    let logs = match logs {
+        Some(provider) => Some(OpenTelemetryTracingBridge::new(provider).with_filter(exported()?)),
+        None => None,
+    };
+    let lines = lines(format, writer).with_filter(filter.layer("")?);
+    Ok(Registry::default().with(traces).with(logs).with(lines))
+}
+
+fn lines<S, W>(format: Format, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    match format {
+        Format::Text => Box::new(lines.with_ansi(std::io::stderr().is_terminal())),
+        Format::Json => Box::new(lines.json().flatten_event(true).with_span_list(false)),
+    }
+}
