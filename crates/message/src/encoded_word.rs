@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_line_full_of_word_beginnings_is_decoded_at_once() {
-        let line = b"=?a?q?".repeat(200_000);
-        assert_eq!(decode(&line).len(), line.len());
+        let line = b"=?a?q?x ".repeat(200_000);
+        assert_eq!(decode(&line).len(), line.len() - 1);
     }
 }

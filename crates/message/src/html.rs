@@ -113,6 +113,7 @@ impl TextOfHtml {
                 self.state = State::Text;
                 self.tag_ends();
             }
+            '<' if self.hidden.is_some() => self.begin(State::Tag), // `a < b` in a script
             '"' | '\'' if self.held.contains(' ') && self.hidden.is_none() => self.state = State::Quoted(c),
             _ if self.held.len() < TAG_BYTES_MAX => {
                 self.held.push(if c.is_ascii_whitespace() { ' ' } else { c.to_ascii_lowercase() });

@@ -14,8 +14,6 @@ pub mod address;
 pub mod binary;
 mod cached;
 pub mod charset;
-#[cfg(feature = "corpus")]
-pub mod corpus;
 pub mod date;
 pub mod encoded_word;
 mod envelope;
@@ -30,6 +28,8 @@ pub mod search;
 pub mod section;
 mod structure;
 pub mod summary;
+#[cfg(any(test, feature = "corpus"))]
+pub mod testing;
 
 pub use section::{Partial, Section, SectionKind, SectionPlan};
 pub use summary::{Summary, SummaryError};

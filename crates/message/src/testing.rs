@@ -1,0 +1,6 @@
+//! What tests share, here and of the whole system: a strict reader of what we render, and what must hold of any message.
+
+pub mod grammar;
+pub mod invariants;
+#[cfg(test)]
+mod tests;

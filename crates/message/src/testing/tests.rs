@@ -1,0 +1,91 @@
+//! The invariants on made and on random messages.
+
+use crate::summary::Summary;
+use crate::testing::invariants::check;
+use proptest::prelude::*;
+
+/// Fragments that bring random messages near the edges.
+const FRAGMENTS: [&str; 34] = [
+    "\r\n",
+    "\n",
+    "\r",
+    "\0",
+    " ",
+    "\t",
+    ":",
+    "--",
+    "--a",
+    "--a--",
+    "--b",
+    "--b--",
+    "a",
+    "b",
+    "(",
+    ")",
+    "<",
+    ">",
+    "\"",
+    "\\",
+    "@",
+    ";",
+    ",",
+    "=",
+    "{3}\r\n",
+    "\u{e9}",
+    "Content-Type: multipart/mixed; boundary=a\r\n",
+    "Content-Type: multipart/digest; boundary=\"b\"\n",
+    "Content-Type: message/rfc822\r\n\r\n",
+    "Content-Type: text/html; charset=",
+    "Content-Transfer-Encoding: base64\r\n",
+    "Content-Disposition: attachment; filename*0*=",
+    "From: ",
+    "Subject: =?utf-8?q?",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #[test]
+    fn anything_is_a_message(picks in prop::collection::vec(0..FRAGMENTS.len(), 0..60)) {
+        check(picks.iter().map(|&at| FRAGMENTS[at]).collect::<String>().as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_are_a_message(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        check(&bytes);
+    }
+
+    #[test]
+    fn any_stored_bytes_decode_or_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        if let Ok(summary) = Summary::decode(bytes.into()) {
+            let _ = summary.parts().is_ok();
+            summary.body();
+        }
+    }
+}
+
+#[test]
+fn hostile_messages_stay_bounded() {
+    for message in [
+        "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n".repeat(500),
+        format!("Content-Type: multipart/mixed; boundary=a\r\n\r\n{}", "--a\r\n\r\nx\r\n".repeat(20_000)),
+        format!(
+            "Content-Type: multipart/digest; boundary=a\r\n\r\n{}",
+            "--a\r\n\r\nSubject: s\r\n\r\nx\r\n".repeat(3000)
+        ),
+        "Content-Type: message/rfc822\r\n\r\n".repeat(3000),
+        (0..200).map(|n| format!("Content-Type: multipart/x; boundary=b{n}\r\n\r\n--b{n}\r\n")).collect(),
+        format!("To: {}\r\n\r\n", "a@b,".repeat(100_000)),
+        format!("To: {}\r\nCc: {}\r\n\r\n", "(".repeat(100_000), "\"\\".repeat(100_000)),
+        format!("Subject: {}\r\n\r\n", "=?utf-8?q?".repeat(50_000)),
+        format!(
+            "Content-Type: text/html{}\r\n\r\n<{}",
+            ";x=\"\\\"\u{e9}".repeat(50_000),
+            "&".repeat(100_000)
+        ),
+        "Subject: x\r\n".repeat(50_000),
+        format!("Content-Type: multipart/x; boundary={}\r\n\r\n", "x".repeat(100_000)),
+        format!("References: {}\r\n\r\n", "<a@b> ".repeat(100_000)),
+    ] {
+        check(message.as_bytes());
+    }
+}
