@@ -59,8 +59,10 @@ fn make_folders(root: &Path) -> io::Result<()> {
     flush_folder(&bodies)?;
     flush_folder(&root)?;
     // Also when nothing was made now: an earlier start may have been cut off between making and flushing.
-    if let Some(parent) = root.parent() {
-        flush_folder(parent)?;
+    // A parent that may not be read was not made by this program.
+    match root.parent().map(flush_folder) {
+        Some(Err(error)) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+        _ => {}
     }
     above.iter().try_for_each(|folder| flush_folder(folder))
 }

@@ -12,6 +12,7 @@ use futures::StreamExt;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 use crate::error::{BodiesError, Corruption, RequestKind};
 use crate::metrics::Metrics;
@@ -146,6 +147,8 @@ impl Requests {
             let _in_flight = self.metrics.started();
             request.await
         };
+        let span = tracing::info_span!("object_request", kind = kind.name(), %object);
+        let turn_and_answer = turn_and_answer.instrument(span);
         let result = match timeout_at(started + self.deadline, turn_and_answer).await {
             Ok(answer) => answer.map_err(|error| typed(kind, object, error)),
             Err(_) => Err(BodiesError::Unavailable { request: kind, source: None }),

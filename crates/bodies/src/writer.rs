@@ -6,7 +6,7 @@ use buzon_types::body_ref::{BodyRef, ObjectId};
 use bytes::{Bytes, BytesMut};
 use object_store::PutPayload;
 
-use crate::error::BodiesError;
+use crate::error::{BodiesError, RequestKind};
 use crate::format::{self, Frame, HEADER_BYTES};
 use crate::name;
 use crate::requests::Requests;
@@ -26,6 +26,8 @@ pub struct BodyWriter {
     frame: Frame,
     pending: BytesMut,
     upload: Option<Upload>,
+    /// A part was being sent and did not arrive, because it failed or its caller went away: the rest has no place.
+    broken: bool,
 }
 
 impl BodyWriter {
@@ -35,13 +37,21 @@ impl BodyWriter {
         let room = format::bytes_with_one(expected as u64).min(PART_BYTES as u64);
         let mut pending = BytesMut::with_capacity(room as usize);
         pending.extend_from_slice(&format::header(object));
-        Self { requests, object, frame: Frame::begin(object, HEADER_BYTES), pending, upload: None }
+        Self {
+            requests,
+            object,
+            frame: Frame::begin(object, HEADER_BYTES),
+            pending,
+            upload: None,
+            broken: false,
+        }
     }
 
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// After one the writer is of no more use: drop it and begin again with a new one.
+    /// After one, or after dropping this future unfinished, the writer is of no more use and refuses everything:
+    /// drop it and begin again with a new one.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), BodiesError> {
         self.frame.update(&bytes);
         self.append(&bytes).await
@@ -57,6 +67,7 @@ impl BodyWriter {
     /// # Errors
     /// No such body can be read then. (An object that nobody names may stay: garbage for the collector.)
     pub async fn finish(mut self) -> Result<BodyRef, BodiesError> {
+        self.check_whole()?;
         let entry = self.frame.clone().finish();
         self.append(&entry.seal.to_be_bytes()).await?;
         self.append(&format::trailer(self.object, &[entry])).await?;
@@ -90,11 +101,22 @@ impl BodyWriter {
     }
 
     async fn send_part(&mut self) -> Result<(), BodiesError> {
+        self.check_whole()?;
+        self.broken = true;
         let part = self.pending.split().freeze();
         let upload = match &mut self.upload {
             Some(upload) => upload,
             empty => empty.insert(Upload::start(self.requests.clone(), self.object).await?),
         };
-        upload.part(part).await
+        upload.part(part).await?;
+        self.broken = false;
+        Ok(())
+    }
+
+    fn check_whole(&self) -> Result<(), BodiesError> {
+        if self.broken {
+            return Err(BodiesError::Unavailable { request: RequestKind::MultipartPart, source: None });
+        }
+        Ok(())
     }
 }

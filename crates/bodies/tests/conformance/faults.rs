@@ -97,6 +97,20 @@ async fn waiting_for_a_turn_counts_against_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_writer_that_lost_a_part_never_makes_a_body() {
+    let root = tempfile::tempdir().unwrap();
+    let bodies = Bodies::open(&Options::folder(root.path()), &meter()).await.unwrap();
+    let mut writer = bodies.writer();
+    {
+        // The caller goes away in the middle of a part.
+        let mut write = Box::pin(writer.write(bytes(6 << 20)));
+        assert!(futures::poll!(&mut write).is_pending());
+    }
+    writer.write(bytes(10)).await.unwrap_or_default();
+    assert!(writer.finish().await.unwrap_err().is_retryable());
+}
+
+#[tokio::test]
 async fn a_dropped_writer_removes_its_parts() {
     let server = S3::start().await;
     let bodies = open(&server).await;

@@ -1,4 +1,4 @@
-//! How many requests reads cost.
+//! How many requests reads cost, and what operators see of them.
 
 use crate::support::{S3, bytes, meter};
 use buzon_bodies::{Bodies, Options};
@@ -48,4 +48,30 @@ async fn a_cache_that_is_off_keeps_nothing_and_reads_nothing_ahead() {
         assert_eq!(bodies.range_ahead(&body, 0..10, 20_000).await.unwrap(), bytes(20_000)[..10]);
     }
     assert_eq!(server.plan.count(&Method::GET), 2);
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_kind_and_outcome() {
+    let telemetry_options = buzon_telemetry::options::Options::default();
+    let (telemetry, _) =
+        buzon_telemetry::build(&telemetry_options, &Default::default(), std::io::sink).unwrap();
+    let server = S3::start().await;
+    let bodies = Bodies::open(&server.options(), &telemetry.meter("buzon.bodies")).await.unwrap();
+    let mut body = bodies.put(bytes(2000)).await.unwrap();
+    bodies.get(&body).await.unwrap();
+    bodies.get(&body).await.unwrap();
+    body.object.0 ^= 1 << 70;
+    bodies.get(&body).await.unwrap_err();
+    let text = telemetry.render_metrics();
+    for line in [
+        r#"buzon_bodies_requests_total{kind="put",outcome="ok"} 1"#,
+        r#"buzon_bodies_requests_total{kind="get_range",outcome="ok"} 1"#,
+        r#"buzon_bodies_requests_total{kind="get_range",outcome="not_found"} 1"#,
+        r#"buzon_bodies_cache_lookups_total{found="true"} 1"#,
+        "buzon_bodies_written_bytes_total 2068",
+        "buzon_bodies_read_bytes_total 2004",
+        "buzon_bodies_requests_in_flight 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in {text}");
+    }
 }
