@@ -320,4 +320,3 @@ pub struct Transfer {
     /// To where, in the same account.
     pub target: MailboxId,
 }
-

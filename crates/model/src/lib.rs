@@ -6,10 +6,21 @@
 //! Entry ──▶ state.missing(&command) ──▶ rows loaded by the shell ──▶ decide ──▶ Changes ──▶ state.absorb + SQL
 //! ```
 
+mod cache;
 pub mod change;
 pub mod command;
+pub mod decide;
+pub mod event;
+pub mod index;
+pub mod invariants;
 pub mod limits;
 pub mod read;
 pub mod reply;
+pub mod requests;
 pub mod row;
 pub mod scope;
+pub mod state;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,11 @@
 //! Bounds that replicas must agree on: they are part of what a feature level means.
 
+use buzon_types::id::FeatureLevel;
+
+/// What every group does from its first entry on.
+pub const FEATURE_LEVEL_FIRST: FeatureLevel = FeatureLevel(1);
+/// The highest that this program knows (DESIGN D10).
+pub const FEATURE_LEVEL_MAX: FeatureLevel = FeatureLevel(1);
 /// No log entry touches more messages (DESIGN D3), so that apply never holds up a group for long.
 pub const ENTRY_MESSAGES_MAX: u32 = 2_000;
 /// No log entry is larger once encoded (DESIGN D3).
@@ -12,3 +18,5 @@ pub const SUBSCRIPTIONS_MAX: usize = 20_000;
 pub const RECORDS_PER_INSTANCE_MAX: usize = 65_536;
 /// Messages that one COPY may stage; what a mailbox of the largest supported size holds.
 pub const STAGED_MESSAGES_MAX: u32 = 1_000_000;
+/// Longest name of a tenant, in bytes: it stands in operators' tables.
+pub const TENANT_NAME_BYTES_MAX: usize = 255;

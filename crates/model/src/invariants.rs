@@ -1,0 +1,144 @@
+//! What must hold of a state after every entry, one function for each. Tests, simulation and crash tests call
+//! [`check`]; rows that are not loaded are not looked at.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use buzon_types::flag::SystemFlags;
+use buzon_types::mailbox_name::MailboxName;
+use buzon_types::uid::{ModSeq, Uid};
+
+use crate::index::MailboxIndex;
+use crate::row::{AccountCounters, AccountState, MailboxCounters, MailboxRow, MailboxState};
+use crate::state::{Account, State};
+
+/// An invariant that does not hold, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{invariant} in {place}")]
+pub struct Broken {
+    /// What should hold.
+    pub invariant: &'static str,
+    /// Where it does not.
+    pub place: String,
+}
+
+/// Checks all of them.
+///
+/// # Errors
+/// The first that does not hold.
+pub fn check(state: &State) -> Result<(), Broken> {
+    for account in state.loaded_accounts().filter(|it| it.row.state != AccountState::Deleting) {
+        usage_is_the_sum_of_the_mailboxes(account)?;
+        names_are_unique_and_inbox_exists(account)?;
+        mailbox_ids_and_uid_validity_are_counted(account)?;
+        for mailbox in account.mailboxes_in_any_state() {
+            modseq_is_not_above_the_accounts(account, &mailbox.row)?;
+            uid_next_never_falls_behind_recent(&mailbox.row)?;
+            if let Some(index) = &mailbox.index {
+                index_ascends_below_uid_next(&mailbox.row, index)?;
+                counters_equal_the_index(&mailbox.row, index)?;
+                flags_and_modseqs_are_known(&mailbox.row, index)?;
+            }
+        }
+    }
+    requests_are_above_their_mark(state)
+}
+
+/// An account's usage is that of its live mailboxes.
+pub fn usage_is_the_sum_of_the_mailboxes(account: &Account) -> Result<(), Broken> {
+    let mut sum = AccountCounters { modseq: account.row.counters.modseq, ..AccountCounters::default() };
+    for mailbox in account.mailboxes() {
+        sum.messages += u64::from(mailbox.row.counters.messages);
+        sum.bytes += mailbox.row.counters.bytes;
+    }
+    ensure(sum == account.row.counters, "usage equals the sum of the mailboxes", &account.row.id)
+}
+
+/// Every live mailbox is found under its name, so no two share one; INBOX is one of them.
+pub fn names_are_unique_and_inbox_exists(account: &Account) -> Result<(), Broken> {
+    for mailbox in account.mailboxes_in_any_state().filter(|it| it.row.state == MailboxState::Live) {
+        let named = account.mailbox_named(&mailbox.row.name).map(|it| it.row.key);
+        ensure(named == Some(mailbox.row.key), "names of live mailboxes are unique", &mailbox.row.key)?;
+    }
+    ensure(account.mailbox_named(&MailboxName::inbox()).is_some(), "there is an INBOX", &account.row.id)
+}
+
+/// Ids and UIDVALIDITYs were given out by the account's counters, each once.
+pub fn mailbox_ids_and_uid_validity_are_counted(account: &Account) -> Result<(), Broken> {
+    let mut validities = BTreeSet::new();
+    for mailbox in account.mailboxes_in_any_state() {
+        let row = &mailbox.row;
+        ensure(row.key.mailbox < account.row.next_mailbox, "mailbox ids are below the next", &row.key)?;
+        let last = account.row.last_uid_validity;
+        ensure(row.uid_validity.get() <= last, "UIDVALIDITY is not above the last", &row.key)?;
+        ensure(validities.insert(row.uid_validity), "no two mailboxes share a UIDVALIDITY", &row.key)?;
+    }
+    Ok(())
+}
+
+/// The account's modseq counter is the greatest of all.
+pub fn modseq_is_not_above_the_accounts(account: &Account, row: &MailboxRow) -> Result<(), Broken> {
+    let modseq = row.counters.modseq;
+    ensure(modseq > ModSeq::ZERO, "HIGHESTMODSEQ is not 0", &row.key)?;
+    ensure(modseq <= account.row.counters.modseq, "HIGHESTMODSEQ is not above the account's modseq", &row.key)
+}
+
+/// What is claimed as recent exists already.
+pub fn uid_next_never_falls_behind_recent(row: &MailboxRow) -> Result<(), Broken> {
+    let MailboxCounters { recent_from, uid_next, .. } = row.counters;
+    let holds = uid_next.is_none_or(|next| recent_from.is_some_and(|recent| recent <= next));
+    ensure(holds, "recent messages are below UIDNEXT", &row.key)
+}
+
+/// UIDs ascend strictly, and each is below UIDNEXT.
+pub fn index_ascends_below_uid_next(row: &MailboxRow, index: &MailboxIndex) -> Result<(), Broken> {
+    let uids: Vec<Uid> = index.all().map(|message| message.uid).collect();
+    ensure(uids.is_sorted_by(|a, b| a < b), "UIDs ascend", &row.key)?;
+    let is_below = uids.last().is_none_or(|last| row.counters.uid_next.is_none_or(|next| *last < next));
+    ensure(is_below, "UIDs are below UIDNEXT", &row.key)?;
+    ensure(index.uids().iter().eq(uids), "runs are the UIDs", &row.key)
+}
+
+/// A mailbox's counters are what counting its messages gives.
+pub fn counters_equal_the_index(row: &MailboxRow, index: &MailboxIndex) -> Result<(), Broken> {
+    let mut counted = MailboxCounters { messages: 0, unseen: 0, deleted: 0, bytes: 0, ..row.counters };
+    for message in index.all() {
+        counted.messages += 1;
+        counted.unseen += u32::from(!message.flags.contains(SystemFlags::SEEN));
+        counted.deleted += u32::from(message.flags.contains(SystemFlags::DELETED));
+        counted.bytes += message.size;
+    }
+    ensure(counted == row.counters, "counters equal the index", &row.key)?;
+    ensure(index.len() == counted.messages as usize, "the index knows its length", &row.key)?;
+    let unseen = index.all().find(|message| !message.flags.contains(SystemFlags::SEEN));
+    ensure(
+        index.first_unseen() == unseen.map(|it| it.uid),
+        "the index knows its first unseen message",
+        &row.key,
+    )
+}
+
+/// No message has a keyword that its mailbox does not know, or a modseq above its mailbox's.
+pub fn flags_and_modseqs_are_known(row: &MailboxRow, index: &MailboxIndex) -> Result<(), Broken> {
+    for message in index.all() {
+        let is_known = message.keywords.numbers().all(|at| at < row.keywords.len());
+        ensure(is_known, "keywords are in the mailbox's list", &row.key)?;
+        let modseq = message.modseq;
+        let is_bounded = modseq > ModSeq::ZERO && modseq <= row.counters.modseq;
+        ensure(is_bounded, "messages' modseqs are not above HIGHESTMODSEQ", &row.key)?;
+    }
+    Ok(())
+}
+
+/// No record lies below the mark under which they were forgotten.
+pub fn requests_are_above_their_mark(state: &State) -> Result<(), Broken> {
+    for (id, instance) in state.requests().instances() {
+        let holds = instance.sequences().next().is_none_or(|first| first >= instance.forgotten_below);
+        ensure(holds, "records lie at or above the mark", &format!("{id:?}"))?;
+    }
+    Ok(())
+}
+
+fn ensure(holds: bool, invariant: &'static str, place: &dyn Display) -> Result<(), Broken> {
+    if holds { Ok(()) } else { Err(Broken { invariant, place: place.to_string() }) }
+}

@@ -1,0 +1,181 @@
+//! One group's rows in memory: the requests always, accounts, indexes and directory rows as far as loaded.
+//! `missing` says what to load, `insert` takes it, `absorb` keeps it true, `shrink` drops what was not used.
+//!
+//! What is loaded never changes what is decided: `missing` is empty only when all that `decide` looks at is here.
+
+mod absorb;
+mod account;
+mod directory;
+mod missing;
+mod shrink;
+
+use buzon_types::address::{Address, Domain};
+use buzon_types::id::{AccountId, DIRECTORY, FeatureLevel, GroupId, MailboxKey, TenantId};
+use buzon_types::time::Timestamp;
+
+use self::account::Staged;
+pub use self::account::{Account, Mailbox};
+use self::directory::Directory;
+use crate::cache::{Cache, Used};
+use crate::limits::FEATURE_LEVEL_FIRST;
+use crate::requests::Requests;
+use crate::row::{
+    AccountState, AddressRow, DirectoryCounters, DomainRow, MailboxState, PlacementRow, TenantRow,
+};
+use crate::scope::{Loaded, Seed};
+
+/// See the module.
+#[derive(Debug)]
+pub struct State {
+    group: GroupId,
+    time: Timestamp,
+    feature_level: FeatureLevel,
+    requests: Requests,
+    accounts: Cache<AccountId, Account>,
+    staged: Cache<(AccountId, u128), Staged>,
+    directory: Directory,
+    uses: Used,
+}
+
+impl State {
+    /// A group's state with nothing loaded but what always is.
+    pub fn new(group: GroupId, seed: Seed) -> Self {
+        let mut requests = Requests::default();
+        for (instance, opened_at, forgotten_below) in seed.instances {
+            requests.open(instance, opened_at, forgotten_below);
+        }
+        for (instance, sequence, accounts, outcome) in seed.records {
+            requests.record(instance, sequence, accounts, outcome);
+        }
+        Self {
+            group,
+            time: seed.time,
+            feature_level: seed.feature_level.max(FEATURE_LEVEL_FIRST),
+            requests,
+            accounts: Cache::default(),
+            staged: Cache::default(),
+            directory: Directory::new(seed.counters),
+            uses: Used::default(),
+        }
+    }
+
+    /// Which group.
+    pub fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// Whether it is the directory.
+    pub fn is_directory(&self) -> bool {
+        self.group == DIRECTORY
+    }
+
+    /// The greatest time of an entry so far.
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// What `decide` does.
+    pub fn feature_level(&self) -> FeatureLevel {
+        self.feature_level
+    }
+
+    /// Client instances and their answered requests.
+    pub fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    /// What ids are counted from; unused in a shard.
+    pub fn directory_counters(&self) -> DirectoryCounters {
+        self.directory.counters
+    }
+
+    /// An account that is loaded and not being deleted.
+    pub fn account(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.get(&id).filter(|account| account.row.state != AccountState::Deleting)
+    }
+
+    /// A mailbox that is loaded and live, in a live account.
+    pub fn mailbox(&self, key: MailboxKey) -> Option<&Mailbox> {
+        self.account(key.account)?.mailbox(key.mailbox)
+    }
+
+    /// A loaded tenant.
+    pub fn tenant(&self, id: TenantId) -> Option<&TenantRow> {
+        self.directory.tenants.get(&id)
+    }
+
+    /// A loaded tenant by name.
+    pub fn tenant_named(&self, name: &str) -> Option<&TenantRow> {
+        self.tenant(*self.directory.tenant_names.get(&name.to_owned())?)
+    }
+
+    /// A loaded domain.
+    pub fn domain(&self, domain: &Domain) -> Option<&DomainRow> {
+        self.directory.domains.get(domain)
+    }
+
+    /// A loaded address.
+    pub fn address(&self, address: &Address) -> Option<&AddressRow> {
+        self.directory.addresses.get(address)
+    }
+
+    /// A loaded placement, whatever its state.
+    pub fn placement(&self, account: AccountId) -> Option<&PlacementRow> {
+        self.directory.placements.get(&account)
+    }
+
+    /// The loaded addresses of an account, ascending; `None` if they are not loaded.
+    pub fn addresses_of(&self, account: AccountId) -> Option<impl Iterator<Item = &Address>> {
+        self.directory.addresses_of.get(&account).map(|addresses| addresses.iter())
+    }
+
+    /// All loaded accounts, those being deleted too: for checks.
+    pub fn loaded_accounts(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.iter().map(|(_, account)| account)
+    }
+
+    /// Takes loaded rows. They must be as of all changes absorbed so far: what was absorbed but not yet committed
+    /// has to be committed before loading. What is in memory already stays as it is there.
+    pub fn insert(&mut self, loaded: Loaded) {
+        match loaded {
+            Loaded::Account(id, found) => {
+                if !self.accounts.contains(&id) {
+                    let account = found.map(|it| Account::new(*it));
+                    let bytes = account.as_ref().map_or(0, Account::bytes);
+                    self.accounts.put(id, account, bytes, &self.uses);
+                }
+            }
+            Loaded::Index(key, rows) => {
+                self.with_account(key.account, |account| account.load_index(key, &rows))
+            }
+            Loaded::Residue(key, uids) => {
+                self.with_account(key.account, |account| account.load_residue(key.mailbox, uids));
+            }
+            Loaded::Staging(account, staging, found) => {
+                if !self.staged.contains(&(account, staging)) {
+                    let staged = found.map(|(target, rows)| Staged::new(target, &rows));
+                    let bytes = staged.as_ref().map_or(0, Staged::bytes);
+                    self.staged.put((account, staging), staged, bytes, &self.uses);
+                }
+            }
+            other => self.directory.insert(other, &self.uses),
+        }
+    }
+
+    /// An account in any state: for `decide` of the steps that remove it.
+    pub(crate) fn account_in_any_state(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.get(&id)
+    }
+
+    pub(crate) fn staged(&self, account: AccountId, staging: u128) -> Option<&Staged> {
+        self.staged.get(&(account, staging))
+    }
+
+    fn with_account(&mut self, id: AccountId, change: impl FnOnce(&mut Account)) {
+        self.accounts.update(&id, change, Account::bytes);
+    }
+
+    fn is_live(&self, key: MailboxKey) -> bool {
+        self.mailbox(key).is_some_and(|mailbox| mailbox.row.state == MailboxState::Live)
+    }
+}
