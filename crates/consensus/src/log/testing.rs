@@ -68,7 +68,17 @@ impl FaultyFileSystem {
 
     /// The power goes after this many more writes, syncs and other changes.
     pub fn cut_power_after(&self, changes: u64) {
-        self.disk.lock().changes_left = Some(changes);
+        let mut disk = self.disk.lock();
+        disk.changes_left = Some(changes);
+        disk.abandoned = false;
+    }
+
+    /// The same, but the program goes on in vain and hears of no error: for a cut while the log is being opened,
+    /// where the log library would take an error that it cannot report for a reason to abort the process.
+    pub fn cut_power_quietly_after(&self, changes: u64) {
+        let mut disk = self.disk.lock();
+        disk.changes_left = Some(changes);
+        disk.abandoned = true;
     }
 
     /// Whether the power is gone.
@@ -78,9 +88,7 @@ impl FaultyFileSystem {
 
     /// From now on the running program may do what it likes, without effect: it can be shut down in order.
     pub fn abandon(&self) {
-        let mut disk = self.disk.lock();
-        disk.changes_left = Some(0);
-        disk.abandoned = true;
+        self.cut_power_quietly_after(0);
     }
 
     /// Every sync fails from now on, or none does.

@@ -142,6 +142,19 @@ fn check(seed: u64, round: u32, group: u64, history: &History, now: &Model) {
     );
 }
 
+/// Opens the log after some cuts that come while it is being opened.
+async fn open_with_cuts(options: &LogOptions, disk: &FaultyFileSystem, random: &mut StdRng) -> SharedLog {
+    while random.random_ratio(1, 4) {
+        disk.cut_power_quietly_after(random.random_range(0..12));
+        if let Ok(log) = open(options, disk) {
+            disk.abandon();
+            log.close().await;
+        }
+        disk.lose_power(Unsynced::Torn(random.random())).unwrap();
+    }
+    open(options, disk).unwrap()
+}
+
 async fn cut_and_reopen(seed: u64, rounds: u32) {
     let directory = tempfile::tempdir().unwrap();
     let options = LogOptions {
@@ -157,16 +170,7 @@ async fn cut_and_reopen(seed: u64, rounds: u32) {
         .map(|_| History { states: vec![Model::default()], acknowledged: Arc::default() })
         .collect();
     for round in 0..rounds {
-        // Some cuts come while the log is being opened.
-        disk.cut_power_after(random.random_range(5..300));
-        let log = match open(&options, &disk) {
-            Ok(log) => log,
-            Err(error) => {
-                assert!(disk.is_off(), "seed {seed}, round {round}: {error:?}");
-                disk.lose_power(Unsynced::Torn(random.random())).unwrap();
-                open(&options, &disk).unwrap()
-            }
-        };
+        let log = open_with_cuts(&options, &disk, &mut random).await;
         let mut tasks = Vec::new();
         for group in 0..GROUPS {
             let start = recovered(&log, group).await;
@@ -174,9 +178,7 @@ async fn cut_and_reopen(seed: u64, rounds: u32) {
             let random = StdRng::seed_from_u64(random.random());
             tasks.push(tokio::spawn(work(log.group(GroupId(group)).unwrap(), start, random)));
         }
-        if !disk.is_off() {
-            disk.cut_power_after(random.random_range(5..300));
-        }
+        disk.cut_power_after(random.random_range(5..300));
         expected.clear();
         for task in tasks {
             expected.push(task.await.unwrap());
