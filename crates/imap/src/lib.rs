@@ -9,6 +9,7 @@
 pub mod command;
 mod date;
 pub mod list_match;
+mod parse;
 pub mod response;
 pub mod sequence_set;
 pub mod session;

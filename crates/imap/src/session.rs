@@ -11,10 +11,24 @@
 //! that the caller wrote before. So the caller finishes one command before it asks for the next event, and the
 //! replies come in the order of the commands however they were pipelined.
 
+mod append;
+mod collect;
+mod line;
+mod skip;
+#[cfg(test)]
+mod tests;
+
 use crate::command::append::AppendStart;
 use crate::command::{Command, Tag};
+use crate::parse;
+use crate::response::{Condition, NameEncoding, Status, write_continuation};
+use append::Incoming;
+use base64::Engine;
 use buzon_types::secret::Secret;
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
+use collect::Collected;
+use line::{Line, LineScanner};
+use skip::Skip;
 
 /// Where a session stands (RFC 9051 §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,6 +125,52 @@ pub struct Limits {
     pub skip_bytes_max: u64,
 }
 
+/// One client's protocol state.
+#[derive(Debug)]
+pub struct Session {
+    limits: Limits,
+    state: State,
+    names: NameEncoding,
+    mode: Mode,
+    scanner: LineScanner,
+    collected: Collected,
+    bad_commands: u32,
+}
+
+/// What the next bytes are.
+#[derive(Debug)]
+enum Mode {
+    /// A line of a command.
+    Command,
+    /// A literal of a command: so many bytes.
+    Argument(usize),
+    /// Not read until the caller decides about the APPEND.
+    AppendDecision(Incoming),
+    /// An accepted message.
+    AppendData(Incoming),
+    /// The end of the command, after the message.
+    AppendTail(Incoming),
+    /// DONE
+    Idle(Tag),
+    /// A line of AUTHENTICATE.
+    Sasl(Tag),
+    /// What is left of a refused command.
+    Skip(Skip),
+    /// Nothing: BYE comes next.
+    Doomed(Reason),
+    /// Nothing: BYE was said.
+    Ended,
+}
+
+/// What a step came to.
+enum Step {
+    Event(Event),
+    /// More bytes, or the caller's decision, are needed.
+    Wait,
+    /// Another step can be made at once.
+    Again,
+}
+
 /// Literals in one command: a SEARCH has one or two per text.
 pub const LITERALS_MAX: usize = 1000;
 
@@ -131,14 +191,185 @@ impl Default for Limits {
     }
 }
 
-// The session itself is the next commit; its methods will be:
-//
-// Session::new(Limits) -> Session                       begins NotAuthenticated; the caller writes the greeting
-// state(&self) -> State; set_state(&mut self, State)    the caller sets it when LOGIN, SELECT, CLOSE … succeed
-// bad_commands(&self) -> u32                            refused so far: disconnect after some
-// next_event(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Option<Event>
-// accept_append(&mut self, output)                      writes `+ …` where the client waits for it
-// refuse_append(&mut self, &Status, output)             writes the tagged NO; the message is skipped or never sent
-// start_idle(&mut self, Tag, output)                    writes `+ idling`; then IdleDone or Bad
-// challenge(&mut self, Tag, data: &[u8], output)        writes `+ base64`; then SaslResponse or Bad
-// reset_for_tls(&mut self, input: &mut BytesMut)        throws away what was sent in plaintext after STARTTLS
+impl Session {
+    /// A session that begins [`State::NotAuthenticated`]; the greeting is the caller's.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: State::NotAuthenticated,
+            names: NameEncoding::default(),
+            mode: Mode::Command,
+            scanner: LineScanner::default(),
+            collected: Collected::default(),
+            bad_commands: 0,
+        }
+    }
+
+    /// Where the session stands.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The caller moves the session when LOGIN, SELECT, CLOSE … succeed or LOGOUT comes.
+    pub fn set_state(&mut self, state: State) {
+        self.state = state;
+    }
+
+    /// How mailbox names come and go: [`NameEncoding::Utf8`] after `ENABLE IMAP4rev2` or `UTF8=ACCEPT`.
+    pub fn name_encoding(&self) -> NameEncoding {
+        self.names
+    }
+
+    /// Sets how mailbox names come; the caller uses the same for its responses.
+    pub fn set_name_encoding(&mut self, names: NameEncoding) {
+        self.names = names;
+    }
+
+    /// How many commands were refused so far: the caller disconnects a client that sends nothing else.
+    pub fn bad_commands(&self) -> u32 {
+        self.bad_commands
+    }
+
+    /// The next event of `input`; `None` until more bytes came (flush `output` before waiting for them) or, after
+    /// [`Event::AppendStart`], until the caller decided. What was used is gone from `input`.
+    pub fn next_event(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Option<Event> {
+        loop {
+            if self.state == State::Logout {
+                self.mode = Mode::Ended;
+            }
+            let step = match &self.mode {
+                Mode::Command => self.command_line(input, output),
+                Mode::Argument(bytes) => self.argument(*bytes, input),
+                Mode::AppendDecision(_) => Step::Wait,
+                Mode::AppendData(_) => self.append_data(input),
+                Mode::AppendTail(_) => self.append_tail(input, output),
+                Mode::Idle(_) => self.idle_line(input, output),
+                Mode::Sasl(_) => self.sasl_line(input, output),
+                Mode::Skip(_) => self.skip(input),
+                Mode::Doomed(reason) => {
+                    let reason = *reason;
+                    self.bye(reason, output)
+                }
+                Mode::Ended => {
+                    input.clear();
+                    Step::Wait
+                }
+            };
+            match step {
+                Step::Event(event) => return Some(event),
+                Step::Wait => return None,
+                Step::Again => {}
+            }
+        }
+    }
+
+    /// Answers [`crate::command::CommandBody::Idle`]: writes `+ idling`. Then [`Event::IdleDone`] comes, or [`Event::Bad`].
+    pub fn start_idle(&mut self, tag: Tag, output: &mut BytesMut) {
+        write_continuation(output, "idling");
+        self.mode = Mode::Idle(tag);
+    }
+
+    /// Writes a challenge of AUTHENTICATE. Then [`Event::SaslResponse`] comes, or [`Event::Bad`] if the client gave up;
+    /// after a response the caller sends the next challenge or answers the command.
+    pub fn challenge(&mut self, tag: Tag, challenge: &[u8], output: &mut BytesMut) {
+        output.put_slice(b"+ ");
+        output.put_slice(base64::engine::general_purpose::STANDARD.encode(challenge).as_bytes());
+        output.put_slice(b"\r\n");
+        self.mode = Mode::Sasl(tag);
+    }
+
+    /// After the OK to STARTTLS is flushed: throws away what was sent in plaintext behind the command, so that nobody
+    /// on the way can slip commands into the encrypted session (RFC 9051 §6.2.1).
+    pub fn reset_for_tls(&mut self, input: &mut BytesMut) {
+        input.clear();
+        self.scanner = LineScanner::default();
+        self.collected = Collected::default();
+        self.mode = Mode::Command;
+    }
+
+    fn line_bytes_max(&self) -> usize {
+        match self.state {
+            State::NotAuthenticated => self.limits.line_bytes_max_unauthenticated,
+            _ => self.limits.line_bytes_max,
+        }
+    }
+
+    fn idle_line(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Step {
+        match self.scanner.next(input, self.line_bytes_max()) {
+            Line::Partial => Step::Wait,
+            Line::TooLong => {
+                let tag = self.take_waiting_tag();
+                self.refuse_line(tag, Reason::LineTooLong, output)
+            }
+            Line::Whole { length, with_end } => {
+                let line = input[..length].trim_ascii();
+                let (empty, done) = (line.is_empty(), line.eq_ignore_ascii_case(b"DONE"));
+                self.scanner.consume(input, with_end);
+                if empty {
+                    return Step::Again;
+                }
+                let tag = self.take_waiting_tag();
+                if done { Step::Event(Event::IdleDone) } else { self.bad(tag, Reason::DoneExpected, output) }
+            }
+        }
+    }
+
+    fn sasl_line(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Step {
+        match self.scanner.next(input, self.limits.line_bytes_max_unauthenticated) {
+            Line::Partial => Step::Wait,
+            Line::TooLong => {
+                let tag = self.take_waiting_tag();
+                self.refuse_line(tag, Reason::LineTooLong, output)
+            }
+            Line::Whole { length, with_end } => {
+                let response = match input[..length].trim_ascii() {
+                    b"*" => Err(Reason::AuthenticationCancelled),
+                    line => parse::session::base64(line),
+                };
+                self.scanner.consume(input, with_end);
+                let tag = self.take_waiting_tag();
+                match response {
+                    Ok(response) => Step::Event(Event::SaslResponse(response)),
+                    Err(reason) => self.bad(tag, reason, output),
+                }
+            }
+        }
+    }
+
+    /// Leaves IDLE or AUTHENTICATE.
+    fn take_waiting_tag(&mut self) -> Option<Tag> {
+        match std::mem::replace(&mut self.mode, Mode::Command) {
+            Mode::Idle(tag) | Mode::Sasl(tag) => Some(tag),
+            _ => None,
+        }
+    }
+
+    /// Answers BAD.
+    fn bad(&mut self, tag: Option<Tag>, reason: Reason, output: &mut BytesMut) -> Step {
+        self.bad_commands = self.bad_commands.saturating_add(1);
+        let status = Status {
+            tag: tag.clone(),
+            condition: Condition::Bad,
+            code: None,
+            text: reason.to_string().into(),
+        };
+        status.write(output, NameEncoding::ModifiedUtf7);
+        Step::Event(Event::Bad(Bad { tag, reason }))
+    }
+
+    /// Answers BAD and reads over the line that `input` begins with.
+    fn refuse_line(&mut self, tag: Option<Tag>, reason: Reason, output: &mut BytesMut) -> Step {
+        self.mode = Mode::Skip(Skip::line());
+        self.scanner = LineScanner::default();
+        self.bad(tag, reason, output)
+    }
+
+    fn bye(&mut self, reason: Reason, output: &mut BytesMut) -> Step {
+        let text = reason.to_string();
+        Status::untagged(Condition::Bye, text)
+            .with(crate::response::code::Code::TooBig)
+            .write(output, self.names);
+        self.mode = Mode::Ended;
+        Step::Event(Event::Fatal(reason))
+    }
+}

@@ -54,3 +54,5 @@ pub struct Lsub {
 
 /// No client lists with more patterns; each costs a pass over all names.
 pub const PATTERNS_MAX: usize = 64;
+/// A pattern longer than any mailbox name matches none that a shorter one would not.
+pub const PATTERN_BYTES_MAX: usize = buzon_types::mailbox_name::MAILBOX_NAME_BYTES_MAX;
