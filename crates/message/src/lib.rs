@@ -14,6 +14,8 @@ pub mod address;
 pub mod binary;
 mod cached;
 pub mod charset;
+#[cfg(any(test, feature = "corpus"))]
+pub mod corpus;
 pub mod date;
 pub mod encoded_word;
 mod envelope;

@@ -1,5 +1,6 @@
 //! The invariants on made and on random messages.
 
+use crate::corpus;
 use crate::summary::Summary;
 use crate::testing::invariants::check;
 use proptest::prelude::*;
@@ -61,6 +62,21 @@ proptest! {
             summary.body();
         }
     }
+}
+
+#[test]
+fn the_corpus_keeps_the_invariants_and_is_the_same_each_time() {
+    for seed in 0..1500 {
+        let message = corpus::message(seed);
+        assert_eq!(message, corpus::message(seed));
+        check(&message);
+    }
+    let mut bytes = 0;
+    for seed in 0..150 {
+        let message = corpus::realistic(seed);
+        bytes += check(&message).encode().len();
+    }
+    assert!(bytes / 150 < 2048, "{} bytes in a typical summary", bytes / 150);
 }
 
 #[test]
