@@ -1,1 +1,6 @@
-//! Sandbox for tests of the whole: starts the real binary and talks to it.
+//! A sandbox for tests of the whole: starts the real binary in a temporary folder on free loopback ports, talks to
+//! it as its clients do, kills it, starts it again.
+
+pub mod imap;
+pub mod lmtp;
+pub mod server;
