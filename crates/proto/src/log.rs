@@ -3,7 +3,7 @@
 mod command;
 mod outcome;
 mod shard;
-mod value;
+pub(crate) mod value;
 
 use buzon_model::command::Entry;
 use buzon_model::reply::Outcome;
@@ -48,4 +48,9 @@ pub fn encode_outcome(outcome: &Outcome) -> Bytes {
 /// If it is none, or one of a later version.
 pub fn decode_outcome(bytes: Bytes) -> Result<Outcome, DecodeError> {
     Ok(pb::Outcome::decode(bytes)?.try_into()?)
+}
+
+/// How many bytes a command takes in an entry.
+pub fn command_bytes(command: &pb::Command) -> usize {
+    command.encoded_len()
 }

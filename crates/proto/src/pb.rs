@@ -30,3 +30,10 @@ pub mod admin {
         tonic::include_proto!("buzon.admin.v1");
     }
 }
+/// Bringing in existing mail.
+pub mod import {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("buzon.import.v1");
+    }
+}

@@ -117,7 +117,6 @@ impl TryFrom<pb::Command> for Command {
 }
 
 /// A directory command, or one for `shard.rs`.
-#[expect(clippy::large_enum_variant, reason = "lives for one call")]
 enum Found {
     Directory(DirectoryCommand),
     Other(Kind),

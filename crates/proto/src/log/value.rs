@@ -31,7 +31,7 @@ impl TryFrom<pb::UidSet> for UidSet {
 
     fn try_from(set: pb::UidSet) -> Wire<Self> {
         const ERROR: WireError = WireError::new("uid_set.runs");
-        if set.runs.len() % 2 != 0 {
+        if !set.runs.len().is_multiple_of(2) {
             return Err(ERROR);
         }
         let mut before = 0u32;

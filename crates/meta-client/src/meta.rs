@@ -1,0 +1,278 @@
+//! The client: constructors, and proposals that apply once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use buzon_model::command::Command;
+use buzon_model::limits::ENTRY_BYTES_MAX;
+use buzon_model::reply::{Outcome, Rejection, Reply};
+use buzon_proto::pb::log::v1 as pb;
+use buzon_proto::pb::mail::v1::ProposeRequest;
+use buzon_proto::pb::mail::v1::mail_service_client::MailServiceClient;
+use buzon_proto::status::{CallError, ErrorCode, WriteOutcome};
+use buzon_types::id::{GroupId, LogIndex};
+use buzon_types::request::RequestId;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tonic::Status;
+use tonic::service::Routes;
+use tonic::transport::Endpoint;
+
+pub use crate::retry::Deadlines;
+
+use crate::error::MetaError;
+use crate::retry::Retry;
+use crate::router::{Node, Router};
+use crate::session::Session;
+use crate::transport::Transport;
+use crate::watch::Feeds;
+
+/// Room in an entry for time and request id beside the command.
+const ENTRY_HEADER_BYTES: usize = 128;
+/// How often a request that was never sent before may find its instance unknown; more is a fault.
+const REOPENS_MAX: u32 = 3;
+
+/// How a client behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How long calls may take.
+    pub deadlines: Deadlines,
+    /// Proposals to one group in flight; further ones are refused at once.
+    pub in_flight_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // As many deliveries and commands as a front end runs at a time, and far below the sequence window.
+        Self { deadlines: Deadlines::default(), in_flight_max: 4096 }
+    }
+}
+
+/// A client of the metadata nodes. Cheap to clone; clones share instances and change streams.
+#[derive(Debug, Clone)]
+pub struct Meta {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) router: Router,
+    pub(crate) options: Options,
+    groups: Mutex<HashMap<GroupId, Arc<Group>>>,
+    pub(crate) feeds: Feeds,
+}
+
+/// What is kept for a group.
+#[derive(Debug)]
+struct Group {
+    in_flight: Semaphore,
+    session: Mutex<Arc<Session>>,
+}
+
+impl Meta {
+    /// Calls the services in this process, without sockets.
+    pub fn in_process(routes: Routes, options: Options) -> Self {
+        Self::with_transport(Transport::in_process(routes), options)
+    }
+
+    /// Asks nodes over HTTP/2, connecting when first needed. Leader hints are matched with the endpoints'
+    /// `host:port`.
+    ///
+    /// # Panics
+    /// Without an endpoint.
+    pub fn connect(endpoints: &[Endpoint], options: Options) -> Self {
+        let node = |endpoint: &Endpoint| Node {
+            address: endpoint.uri().authority().map(ToString::to_string).unwrap_or_default(),
+            transport: Transport::channel(endpoint.connect_lazy()),
+        };
+        Self::new(Router::new(endpoints.iter().map(node).collect()), options)
+    }
+
+    /// One node, reached in any way: layers for tests.
+    pub fn with_transport(transport: Transport, options: Options) -> Self {
+        Self::new(Router::new(vec![Node { address: String::new(), transport }]), options)
+    }
+
+    fn new(router: Router, options: Options) -> Self {
+        let feeds = Feeds::new(router.clone());
+        Self { inner: Arc::new(Inner { router, options, groups: Mutex::default(), feeds }) }
+    }
+
+    /// Puts a command into a group's log. It applies once, whatever is lost on the way; a refusal of the state
+    /// machine is an `Err` inside the outcome.
+    ///
+    /// # Errors
+    /// After all retries. With `WriteOutcome::Unknown` it may have been applied.
+    pub async fn propose(&self, group: GroupId, command: Command) -> Result<(LogIndex, Outcome), MetaError> {
+        let command = pb::Command::from(&command);
+        let bytes = buzon_proto::log::command_bytes(&command) + ENTRY_HEADER_BYTES;
+        if bytes > ENTRY_BYTES_MAX {
+            return Err(MetaError::TooLarge { bytes });
+        }
+        let state = self.group(group);
+        let _permit =
+            state.in_flight.try_acquire().map_err(|_| MetaError::busy("too many proposals in flight"))?;
+        for _ in 0..REOPENS_MAX {
+            let session = Arc::clone(&state.session.lock());
+            session.opened.get_or_try_init(|| self.open(group, &session)).await?;
+            let ticket =
+                session.ticket().ok_or_else(|| MetaError::busy("an old proposal has no answer yet"))?;
+            let mut retry = self.retry(group);
+            let id = || Some(ticket.request());
+            let (index, outcome) = self.send(&mut retry, group, id, &command).await?;
+            match outcome {
+                Err(Rejection::InstanceUnknown) => {
+                    state.end(&session);
+                    if retry.outcome() == WriteOutcome::Unknown {
+                        return Err(lost(WriteOutcome::Unknown));
+                    }
+                }
+                Err(Rejection::RequestForgotten) => return Err(lost(WriteOutcome::Unknown)),
+                Err(Rejection::TooManyRequests) => {
+                    return Err(MetaError::busy("too many unacknowledged requests"));
+                }
+                outcome => return Ok((index, outcome)),
+            }
+        }
+        Err(lost(WriteOutcome::NotApplied))
+    }
+
+    /// As [`Meta::propose`], under a request id of the caller's: for those whose retries outlive this process. The
+    /// caller opens and closes the instance itself; `InstanceUnknown` and `RequestForgotten` come back as outcomes.
+    ///
+    /// # Errors
+    /// After all retries. With `WriteOutcome::Unknown` it may have been applied: repeat it under the same id.
+    pub async fn propose_as(
+        &self,
+        group: GroupId,
+        request: RequestId,
+        command: Command,
+    ) -> Result<(LogIndex, Outcome), MetaError> {
+        self.send(&mut self.retry(group), group, || Some(request), &pb::Command::from(&command)).await
+    }
+
+    /// Puts a command into a group's log that changes nothing when it is repeated, so that it needs no request id.
+    ///
+    /// # Errors
+    /// After all retries. It may be repeated.
+    pub async fn propose_repeatable(
+        &self,
+        group: GroupId,
+        command: Command,
+    ) -> Result<(LogIndex, Outcome), MetaError> {
+        self.send(&mut self.retry(group), group, || None, &pb::Command::from(&command)).await
+    }
+
+    /// As [`Meta::propose`], with a refusal as the error.
+    pub(crate) async fn propose_ok(
+        &self,
+        group: GroupId,
+        command: Command,
+    ) -> Result<(LogIndex, Reply), MetaError> {
+        let (index, outcome) = self.propose(group, command).await?;
+        Ok((index, outcome?))
+    }
+
+    /// Says to every group that this client sends no more, so that its records go. Later proposals open new
+    /// instances.
+    ///
+    /// # Errors
+    /// The first of those that failed; all are tried.
+    pub async fn close(&self) -> Result<(), MetaError> {
+        let groups: Vec<_> =
+            self.inner.groups.lock().iter().map(|(id, group)| (*id, Arc::clone(group))).collect();
+        let mut result = Ok(());
+        for (group, state) in groups {
+            let session = Arc::clone(&state.session.lock());
+            state.end(&session);
+            if session.opened.initialized() {
+                let command = pb::Command::from(&Command::CloseInstance(session.instance));
+                let closed = self.send(&mut self.retry(group), group, || None, &command).await;
+                result = result.and(closed.map(|_| ()));
+            }
+        }
+        result
+    }
+
+    /// Makes the group know the instance; safe to repeat.
+    async fn open(&self, group: GroupId, session: &Session) -> Result<(), MetaError> {
+        let command = pb::Command::from(&Command::OpenInstance(session.instance));
+        // Nothing of the caller's was sent yet, whatever became of this.
+        let not_applied = |error: MetaError| match error {
+            MetaError::DeadlineExceeded { .. } => {
+                MetaError::busy("opening the client instance took too long")
+            }
+            MetaError::Unavailable { source, .. } | MetaError::Internal { source, .. } => {
+                MetaError::Unavailable { outcome: WriteOutcome::NotApplied, source }
+            }
+            error => error,
+        };
+        let (_, outcome) =
+            self.send(&mut self.retry(group), group, || None, &command).await.map_err(not_applied)?;
+        outcome?;
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        retry: &mut Retry,
+        group: GroupId,
+        id: impl Fn() -> Option<RequestId>,
+        command: &pb::Command,
+    ) -> Result<(LogIndex, Outcome), MetaError> {
+        let answer = retry.run(|transport| {
+            let request = ProposeRequest {
+                group: group.0,
+                request: id().map(Into::into),
+                command: Some(command.clone()),
+            };
+            async move { Ok(MailServiceClient::new(transport).propose(request).await?.into_inner()) }
+        });
+        let answer = answer.await?;
+        let outcome = answer.outcome.ok_or_else(MetaError::unexpected_reply)?;
+        Ok((LogIndex(answer.index), outcome.try_into()?))
+    }
+
+    /// A read, repeated until a node answers.
+    pub(crate) async fn ask<T, F>(
+        &self,
+        group: GroupId,
+        attempt: impl FnMut(Transport) -> F,
+    ) -> Result<T, MetaError>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        self.retry(group).run(attempt).await
+    }
+
+    fn retry(&self, group: GroupId) -> Retry {
+        Retry::new(&self.inner.router, group, self.inner.options.deadlines)
+    }
+
+    fn group(&self, group: GroupId) -> Arc<Group> {
+        let new = || {
+            Arc::new(Group {
+                in_flight: Semaphore::new(self.inner.options.in_flight_max),
+                session: Mutex::new(Session::new()),
+            })
+        };
+        Arc::clone(self.inner.groups.lock().entry(group).or_insert_with(new))
+    }
+}
+
+impl Group {
+    /// Ends a session, unless somebody did already.
+    fn end(&self, session: &Arc<Session>) {
+        let mut current = self.session.lock();
+        if Arc::ptr_eq(&current, session) {
+            *current = Session::new();
+        }
+    }
+}
+
+/// The group does not know what became of our requests.
+fn lost(outcome: WriteOutcome) -> MetaError {
+    let source =
+        CallError { outcome, ..CallError::new(ErrorCode::Unavailable, "client instance is not known") };
+    MetaError::Unavailable { outcome, source }
+}

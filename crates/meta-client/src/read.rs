@@ -1,0 +1,190 @@
+//! Reads of one account. Each is repeated until a node answers or time runs out: reads change nothing.
+
+use buzon_model::read::{At, CredentialRead, MailboxDelta, MailboxList, OpenedMailbox, ReadAt, UsageRead};
+use buzon_model::reply::FlagState;
+use buzon_model::row::{MailboxRow, PlacementRow};
+use buzon_proto::pb::directory::v1::ResolveRequest;
+use buzon_proto::pb::directory::v1::directory_service_client::DirectoryServiceClient;
+use buzon_proto::pb::mail::v1 as pb;
+use buzon_proto::pb::mail::v1::mail_service_client::MailServiceClient;
+use buzon_proto::pb::mail::v1::open_mailbox_request::Mailbox as Which;
+use buzon_proto::wire::{self, WireError};
+use buzon_types::address::Address;
+use buzon_types::id::{DIRECTORY, LogIndex, MailboxId};
+use buzon_types::mailbox_name::MailboxName;
+use tonic::Status;
+
+use crate::account::AccountHandle;
+use crate::error::MetaError;
+use crate::meta::Meta;
+use crate::transport::Transport;
+
+/// The largest message a node may send: UIDs of a mailbox of the largest size, every other one missing.
+pub(crate) const RESPONSE_BYTES_MAX: usize = 16 << 20;
+/// Mailboxes or subscriptions one answer may hold: what the model allows, with room.
+const LIST_ROWS_MAX: usize = 100_000;
+/// Changed messages one answer may hold: a mailbox of the largest size, all changed.
+const CHANGED_MESSAGES_MAX: usize = 2_000_000;
+
+impl Meta {
+    /// The account that an address leads to, aliases resolved. A detail (`user+detail`) is the caller's to strip.
+    ///
+    /// # Errors
+    /// After all retries.
+    pub async fn resolve(&self, address: &Address) -> Result<Option<AccountHandle>, MetaError> {
+        let request =
+            ResolveRequest { address: wire::address_text(address), read: Some(ReadAt::Linearizable.into()) };
+        let answer = self.ask(DIRECTORY, |transport| {
+            let request = request.clone();
+            async move { Ok(DirectoryServiceClient::new(transport).resolve(request).await?.into_inner()) }
+        });
+        let placement = answer.await?.placement.map(PlacementRow::try_from).transpose()?;
+        Ok(placement.map(Into::into))
+    }
+
+    /// What logging in needs.
+    ///
+    /// # Errors
+    /// After all retries; `Rejected(NoSuchAccount)` if the shard does not hold it.
+    pub async fn credential(&self, of: &AccountHandle, at: ReadAt) -> Result<At<CredentialRead>, MetaError> {
+        let request = account_request(of, at);
+        let answer = self.ask(of.shard, |transport| async move {
+            Ok(client(transport).credential(request).await?.into_inner())
+        });
+        let answer = answer.await?;
+        Ok(At { index: LogIndex(answer.index), value: answer.try_into()? })
+    }
+
+    /// What an account holds and may hold.
+    ///
+    /// # Errors
+    /// As [`Meta::credential`].
+    pub async fn usage(&self, of: &AccountHandle, at: ReadAt) -> Result<At<UsageRead>, MetaError> {
+        let request = account_request(of, at);
+        let answer = self.ask(of.shard, |transport| async move {
+            Ok(client(transport).usage(request).await?.into_inner())
+        });
+        let answer = answer.await?;
+        Ok(At { index: LogIndex(answer.index), value: answer.try_into()? })
+    }
+
+    /// All mailboxes by name, and the subscriptions.
+    ///
+    /// # Errors
+    /// As [`Meta::credential`].
+    pub async fn list_mailboxes(&self, of: &AccountHandle, at: ReadAt) -> Result<At<MailboxList>, MetaError> {
+        let request = account_request(of, at);
+        let pages = self.ask(of.shard, |transport| async move {
+            let mut stream = client(transport).list_mailboxes(request).await?.into_inner();
+            let mut all = pb::ListMailboxesResponse::default();
+            while let Some(page) = stream.message().await? {
+                all.index = page.index;
+                all.mailboxes.extend(page.mailboxes);
+                all.subscriptions.extend(page.subscriptions);
+                bounded(all.mailboxes.len() + all.subscriptions.len(), LIST_ROWS_MAX)?;
+            }
+            Ok(all)
+        });
+        let all = pages.await?;
+        let name = |text: &String| {
+            MailboxName::new(text).map_err(|_| WireError::new("list_mailboxes_response.subscriptions"))
+        };
+        let list = MailboxList {
+            mailboxes: all.mailboxes.into_iter().map(MailboxRow::try_from).collect::<Result<_, _>>()?,
+            subscriptions: all.subscriptions.iter().map(name).collect::<Result<_, _>>()?,
+        };
+        Ok(At { index: LogIndex(all.index), value: list })
+    }
+
+    /// A mailbox as SELECT shows it; `None` if there is none of that name.
+    ///
+    /// # Errors
+    /// As [`Meta::credential`].
+    pub async fn open_mailbox(
+        &self,
+        of: &AccountHandle,
+        name: &MailboxName,
+        at: ReadAt,
+    ) -> Result<At<Option<OpenedMailbox>>, MetaError> {
+        self.open_which(of, Which::Name(name.to_string()), at).await
+    }
+
+    /// As [`Meta::open_mailbox`], by id.
+    ///
+    /// # Errors
+    /// As [`Meta::credential`].
+    pub async fn open_mailbox_id(
+        &self,
+        of: &AccountHandle,
+        mailbox: MailboxId,
+        at: ReadAt,
+    ) -> Result<At<Option<OpenedMailbox>>, MetaError> {
+        self.open_which(of, Which::Id(mailbox.0), at).await
+    }
+
+    async fn open_which(
+        &self,
+        of: &AccountHandle,
+        which: Which,
+        at: ReadAt,
+    ) -> Result<At<Option<OpenedMailbox>>, MetaError> {
+        let request = pb::OpenMailboxRequest {
+            group: of.shard.0,
+            account: of.account.0,
+            read: Some(at.into()),
+            mailbox: Some(which),
+        };
+        let answer = self.ask(of.shard, |transport| {
+            let request = request.clone();
+            async move { Ok(client(transport).open_mailbox(request).await?.into_inner()) }
+        });
+        let answer = answer.await?;
+        let value = answer.mailbox.map(OpenedMailbox::try_from).transpose()?;
+        Ok(At { index: LogIndex(answer.index), value })
+    }
+
+    /// What happened in a mailbox since a modseq.
+    ///
+    /// # Errors
+    /// As [`Meta::credential`]; a deleted mailbox is no error.
+    pub async fn changes(
+        &self,
+        of: &AccountHandle,
+        mailbox: MailboxId,
+        since: buzon_types::uid::ModSeq,
+        at: ReadAt,
+    ) -> Result<At<MailboxDelta>, MetaError> {
+        let request = pb::ChangesRequest {
+            group: of.shard.0,
+            mailbox: Some(of.mailbox(mailbox).into()),
+            since: since.get(),
+            read: Some(at.into()),
+        };
+        let answer = self.ask(of.shard, |transport| async move {
+            let mut stream = client(transport).changes(request).await?.into_inner();
+            let ended = || Status::unavailable("stream of changes ended early");
+            let first = stream.message().await?.ok_or_else(ended)?;
+            let (index, mut delta) = (first.index, MailboxDelta::try_from(first)?);
+            while let Some(page) = stream.message().await? {
+                bounded(delta.messages.len() + page.messages.len(), CHANGED_MESSAGES_MAX)?;
+                for message in page.messages {
+                    delta.messages.push(FlagState::try_from(message)?);
+                }
+            }
+            Ok(At { index: LogIndex(index), value: delta })
+        });
+        answer.await
+    }
+}
+
+pub(crate) fn client(transport: Transport) -> MailServiceClient<Transport> {
+    MailServiceClient::new(transport).max_decoding_message_size(RESPONSE_BYTES_MAX)
+}
+
+fn account_request(of: &AccountHandle, at: ReadAt) -> pb::AccountRequest {
+    pb::AccountRequest { group: of.shard.0, account: of.account.0, read: Some(at.into()) }
+}
+
+fn bounded(items: usize, items_max: usize) -> Result<(), Status> {
+    if items > items_max { Err(Status::internal("answer is larger than any account")) } else { Ok(()) }
+}
