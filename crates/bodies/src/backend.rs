@@ -1,6 +1,6 @@
 //! Opens the store that the options name.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ fn make_folders(root: &Path) -> io::Result<()> {
     }
     let bodies = root.join(name::ROOT);
     for shard in 0..=u8::MAX {
-        std::fs::create_dir_all(bodies.join(format!("{shard:02x}")))?;
+        make_private(&bodies.join(format!("{shard:02x}")))?;
     }
     flush_folder(&bodies)?;
     flush_folder(&root)?;
@@ -65,6 +65,14 @@ fn make_folders(root: &Path) -> io::Result<()> {
         _ => {}
     }
     above.iter().try_for_each(|folder| flush_folder(folder))
+}
+
+/// Mail is nobody else's to read: what is made here is open to this user alone. Folders that exist stay as they are.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
 }
 
 fn flush_folder(folder: &Path) -> io::Result<()> {

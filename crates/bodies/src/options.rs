@@ -53,6 +53,9 @@ pub enum Backend {
 }
 
 /// A bucket and the way to it.
+///
+/// The key may put, get, delete and list objects. The bucket should have a rule that removes unfinished multipart
+/// uploads after a day or so: those of a process that was killed have nobody else to remove them.
 #[derive(Debug, Clone)]
 pub struct S3Options {
     /// `https://host[:port]`, without the bucket; none means AWS's own for the region.

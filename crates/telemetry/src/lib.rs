@@ -22,4 +22,4 @@ pub mod storm;
 mod telemetry;
 
 pub use error::TelemetryError;
-pub use telemetry::{Telemetry, build, init};
+pub use telemetry::{DURATION_BOUNDARIES_S, METRICS_CONTENT_TYPE, Telemetry, build, init};

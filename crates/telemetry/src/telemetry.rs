@@ -13,6 +13,14 @@ use crate::logging::{self, Filter};
 use crate::metrics::Metrics;
 use crate::options::Options;
 
+/// What [`Telemetry::render_metrics`] gives, for the `Content-Type` of its answer.
+pub const METRICS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Boundaries for a histogram of durations in seconds, from a cached read to a slow store. Give them to
+/// `with_boundaries`: the SDK's own are made for milliseconds.
+pub const DURATION_BOUNDARIES_S: [f64; 12] =
+    [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
+
 /// The telemetry of a process; clones share it.
 #[derive(Debug, Clone)]
 pub struct Telemetry {
@@ -78,7 +86,7 @@ impl Telemetry {
         self.metrics.meter(name)
     }
 
-    /// All metrics as text for Prometheus (`text/plain; version=0.0.4`).
+    /// All metrics as text for Prometheus, see [`METRICS_CONTENT_TYPE`].
     pub fn render_metrics(&self) -> String {
         self.metrics.render()
     }

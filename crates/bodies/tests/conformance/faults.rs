@@ -173,3 +173,16 @@ async fn a_folder_that_cannot_be_made_is_an_error_of_the_options() {
     let error = Bodies::open(&Options::folder(file.join("below")), &meter()).await.unwrap_err();
     assert!(matches!(error, BodiesError::Options { .. }), "{error:?}");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_of_mail_is_open_to_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("new/bodies");
+    Bodies::open(&Options::folder(&folder), &meter()).await.unwrap();
+    for made in ["", "b", "b/00", "b/ff"] {
+        let mode = std::fs::metadata(folder.join(made)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{made}");
+    }
+}
