@@ -69,8 +69,8 @@ async fn a_complete_whose_answer_is_lost_is_complete() {
 #[tokio::test]
 async fn a_store_that_stays_away_is_unavailable_within_the_deadline() {
     let server = S3::start().await;
+    let body = open(&server).await.put(bytes(10)).await.unwrap();
     let bodies = open_impatient(&server).await;
-    let body = bodies.put(bytes(10)).await.unwrap();
     server.plan.next(Method::PUT, [Fault::Refuse; 100]);
     server.plan.next(Method::GET, [Fault::Hang; 100]);
     let started = std::time::Instant::now();
@@ -89,8 +89,8 @@ async fn waiting_for_a_turn_counts_against_the_deadline() {
         cache_bytes_max: 0,
         ..server.options()
     };
+    let body = open(&server).await.put(bytes(10)).await.unwrap();
     let bodies = Bodies::open(&options, &meter()).await.unwrap();
-    let body = bodies.put(bytes(10)).await.unwrap();
     server.plan.next(Method::GET, [Fault::Hang; 100]);
     let (first, second) = tokio::join!(bodies.get(&body), bodies.get(&body));
     assert!(first.unwrap_err().is_retryable() && second.unwrap_err().is_retryable());
@@ -118,9 +118,12 @@ async fn a_dropped_writer_removes_its_parts() {
     writer.write(bytes(6 << 20)).await.unwrap();
     drop(writer);
     // The removal runs in the background: wait for its request, which is the level to wait for.
-    while server.plan.count(&Method::DELETE) == 0 {
-        tokio::task::yield_now().await;
-    }
+    let removed = async {
+        while server.plan.count(&Method::DELETE) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), removed).await.unwrap();
 }
 
 #[tokio::test]
