@@ -3,4 +3,5 @@
 
 pub mod imap;
 pub mod lmtp;
+pub mod power_cut;
 pub mod server;
