@@ -1,1 +1,12 @@
-//! t
+//! Tests of decisions: tables for each command, then random histories against a naive model.
+
+mod accounts;
+mod dedup;
+mod directory;
+mod events;
+mod group;
+mod messages;
+mod naive;
+mod random;
+mod staging;
+mod tree;
