@@ -34,3 +34,15 @@ pub enum StoreError {
     #[error("database schema")]
     Schema(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
+
+/// A key used twice is no trouble of the connection: some UID or id was given out twice.
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) if database.is_unique_violation() => {
+                Self::Corrupt { what: format!("key is used twice: {}", database.message()) }
+            }
+            _ => Self::Unavailable(error),
+        }
+    }
+}

@@ -106,35 +106,62 @@ pub trait MetaStore: Send + Sync + 'static {
     async fn server_incarnation(&self) -> Result<u64, StoreError>;
 
     /// Encoded summaries, ascending by UID, of live messages and tombstones; unknown UIDs are left out.
-    async fn summaries(&self, group: GroupId, mailbox: MailboxKey, uids: &UidSet)
-    -> Result<Vec<(Uid, Bytes)>, StoreError>;
+    async fn summaries(
+        &self,
+        group: GroupId,
+        mailbox: MailboxKey,
+        uids: &UidSet,
+    ) -> Result<Vec<(Uid, Bytes)>, StoreError>;
 
     /// Tombstones among these UIDs, ascending by UID.
-    async fn tombstones(&self, group: GroupId, mailbox: MailboxKey, uids: &UidSet)
-    -> Result<Vec<Tombstone>, StoreError>;
+    async fn tombstones(
+        &self,
+        group: GroupId,
+        mailbox: MailboxKey,
+        uids: &UidSet,
+    ) -> Result<Vec<Tombstone>, StoreError>;
 
     /// UIDs expunged after a modseq.
-    async fn expunged_since(&self, group: GroupId, mailbox: MailboxKey, since: ModSeq)
-    -> Result<UidSet, StoreError>;
+    async fn expunged_since(
+        &self,
+        group: GroupId,
+        mailbox: MailboxKey,
+        since: ModSeq,
+    ) -> Result<UidSet, StoreError>;
 
     /// Tenants by name, after one, at most so many.
     async fn tenants(&self, after: Option<&str>, rows_max: u32) -> Result<Vec<TenantRow>, StoreError>;
 
     /// Domains by name, of one tenant or all, after one, at most so many.
-    async fn domains(&self, tenant: Option<TenantId>, after: Option<&str>, rows_max: u32)
-    -> Result<Vec<DomainRow>, StoreError>;
+    async fn domains(
+        &self,
+        tenant: Option<TenantId>,
+        after: Option<&str>,
+        rows_max: u32,
+    ) -> Result<Vec<DomainRow>, StoreError>;
 
     /// Placements by id, of one tenant or all, after one, at most so many.
-    async fn placements(&self, tenant: Option<TenantId>, after: Option<AccountId>, rows_max: u32)
-    -> Result<Vec<PlacementRow>, StoreError>;
+    async fn placements(
+        &self,
+        tenant: Option<TenantId>,
+        after: Option<AccountId>,
+        rows_max: u32,
+    ) -> Result<Vec<PlacementRow>, StoreError>;
 
     /// Addresses that lead to an account.
     async fn addresses(&self, account: AccountId) -> Result<Vec<AddressRow>, StoreError>;
 
     /// Reads all rows of a group as of one applied position, page by page, without a transaction that stays open
     /// over the pages' sending longer than needed. The visitor may stop it.
-    async fn export(&self, group: GroupId, visit: &mut (dyn FnMut(Page) -> ControlFlow<()> + Send))
-    -> Result<GroupHead, StoreError>;
+    async fn export(
+        &self,
+        group: GroupId,
+        visit: &mut (dyn FnMut(Page) -> ControlFlow<()> + Send),
+    ) -> Result<GroupHead, StoreError>;
+
+    /// A digest of all rows and of the applied index: equal on replicas that stand at the same index (DESIGN D10).
+    /// Reads everything.
+    async fn digest(&self, group: GroupId) -> Result<u128, StoreError>;
 
     /// Begins to stage a snapshot under a new part; an earlier unfinished one is dropped.
     async fn begin_install(&self, group: GroupId) -> Result<Arc<dyn Install>, StoreError>;

@@ -1,0 +1,25 @@
+-- why: invisible until published; carries its summary, for the source may be purged first
+CREATE TABLE staged (
+    part bigint NOT NULL,
+    account bigint NOT NULL,
+    staging bytea NOT NULL,
+    ordinal bigint NOT NULL,
+    target bigint NOT NULL,
+    source_mailbox bigint NOT NULL,
+    uid bigint NOT NULL,
+    modseq bigint NOT NULL,
+    keywords_low bigint NOT NULL,
+    keywords_high bigint NOT NULL,
+    size bigint NOT NULL,
+    internal_seconds bigint NOT NULL,
+    saved_at bigint NOT NULL,
+    body_offset bigint NOT NULL,
+    body_length bigint NOT NULL,
+    body_key bigint NOT NULL,
+    flags smallint NOT NULL,
+    zone_minutes smallint NOT NULL,
+    body_encoding smallint NOT NULL,
+    body_object bytea NOT NULL,
+    summary bytea,
+    PRIMARY KEY (part, account, staging, ordinal)
+)

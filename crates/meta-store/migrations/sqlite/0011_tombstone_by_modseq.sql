@@ -1,0 +1,2 @@
+-- why: answers what vanished since a modseq, alone
+CREATE INDEX tombstone_by_modseq ON tombstone (part, account, mailbox, modseq, uid)

@@ -1,0 +1,25 @@
+-- why: invisible until published; carries its summary, for the source may be purged first
+CREATE TABLE staged (
+    part integer NOT NULL,
+    account integer NOT NULL,
+    staging blob NOT NULL,
+    ordinal integer NOT NULL,
+    target integer NOT NULL,
+    source_mailbox integer NOT NULL,
+    uid integer NOT NULL,
+    modseq integer NOT NULL,
+    keywords_low integer NOT NULL,
+    keywords_high integer NOT NULL,
+    size integer NOT NULL,
+    internal_seconds integer NOT NULL,
+    saved_at integer NOT NULL,
+    body_offset integer NOT NULL,
+    body_length integer NOT NULL,
+    body_key integer NOT NULL,
+    flags integer NOT NULL,
+    zone_minutes integer NOT NULL,
+    body_encoding integer NOT NULL,
+    body_object blob NOT NULL,
+    summary blob,
+    PRIMARY KEY (part, account, staging, ordinal)
+)

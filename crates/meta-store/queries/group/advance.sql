@@ -1,0 +1,7 @@
+-- why `applied = $2`: a database that lost its last transactions is never written over the hole
+UPDATE group_head
+SET applied = $3, log_id = $4, membership = COALESCE($5, membership), time = COALESCE($6, time),
+    feature_level = COALESCE($7, feature_level), next_tenant = COALESCE($8, next_tenant),
+    next_account = COALESCE($9, next_account)
+WHERE group_id = $1 AND applied = $2
+RETURNING part

@@ -1,0 +1,60 @@
+//! What the engine asks of a database; SQLite and Postgres are the two answers.
+
+use std::ops::ControlFlow;
+
+use async_trait::async_trait;
+use buzon_types::id::GroupId;
+
+use crate::cell::{Cells, Rows, Value};
+use crate::error::StoreError;
+use crate::statement::Statement;
+
+/// Sees each row of a result; may end the reading.
+pub type Visit<'a> = &'a mut (dyn FnMut(&dyn Cells) -> Result<ControlFlow<()>, StoreError> + Send);
+
+/// A database.
+#[async_trait]
+pub trait Database: Send + Sync + 'static {
+    /// Its transactions.
+    type Session: Session;
+
+    /// A read-only transaction that sees one committed state, however many statements it runs.
+    async fn read(&self) -> Result<Self::Session, StoreError>;
+
+    /// A writing transaction. Dropping it undoes it.
+    async fn write(&self) -> Result<Self::Session, StoreError>;
+
+    /// Called after each commit of a batch: time to think of checkpoints. Must not fail what is committed.
+    async fn committed(&self);
+
+    /// See [`crate::store::MetaStore::durable_index`].
+    async fn durable_index(&self, group: GroupId, flush: bool) -> Result<u64, StoreError>;
+
+    /// See [`crate::store::MetaStore::server_incarnation`].
+    async fn server_incarnation(&self) -> Result<u64, StoreError>;
+}
+
+/// A transaction.
+#[async_trait]
+pub trait Session: Send {
+    /// Runs a query with parameters `$1`, `$2`, … and shows its rows.
+    async fn each(&mut self, sql: &str, values: &[Value], visit: Visit<'_>) -> Result<(), StoreError>;
+
+    /// Runs a statement; how many rows it changed.
+    async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError>;
+
+    /// Runs a statement for a batch of rows, in pieces if need be.
+    async fn batch(&mut self, statement: &Statement, part: i64, rows: &Rows) -> Result<(), StoreError>;
+
+    /// Runs a query over a batch of rows, in pieces if need be, and shows what it finds.
+    async fn batch_each(
+        &mut self,
+        statement: &Statement,
+        part: i64,
+        rows: &Rows,
+        visit: Visit<'_>,
+    ) -> Result<(), StoreError>;
+
+    /// Commits.
+    async fn commit(self) -> Result<(), StoreError>;
+}

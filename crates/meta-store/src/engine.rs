@@ -1,0 +1,225 @@
+//! The store: everything that both databases do alike.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use buzon_model::row::{AddressRow, DomainRow, PlacementRow, TenantRow, Tombstone};
+use buzon_model::scope::{Loaded, Need, Seed};
+use buzon_types::id::{AccountId, DIRECTORY, GroupId, MailboxKey, TenantId};
+use buzon_types::uid::{ModSeq, Uid};
+use buzon_types::uid_set::UidSet;
+use bytes::Bytes;
+
+use crate::cell::{Cells, Value};
+use crate::codec::{self, directory};
+use crate::database::{Database, Session};
+use crate::error::StoreError;
+use crate::store::{Batch, GroupHead, Identity, Install, MetaStore, OutcomeCodec, Page};
+use crate::table::{DOMAIN, PLACEMENT, TENANT, Table};
+use crate::{digest, read, snapshot, write};
+
+/// A [`MetaStore`] over a database.
+pub struct Store<D> {
+    database: Arc<D>,
+    outcomes: Arc<dyn OutcomeCodec>,
+}
+
+impl<D> std::fmt::Debug for Store<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl<D: Database> Store<D> {
+    /// Over a database whose schema is there; drops what snapshots that never finished left behind.
+    pub(crate) async fn over(database: D, outcomes: Arc<dyn OutcomeCodec>) -> Result<Self, StoreError> {
+        write::drop_parts(&database, None).await?;
+        Ok(Self { database: Arc::new(database), outcomes })
+    }
+
+    /// The database itself.
+    pub(crate) fn database(&self) -> &D {
+        &self.database
+    }
+
+    /// A reading session and the part of a group.
+    async fn part(&self, group: GroupId) -> Result<(D::Session, i64), StoreError> {
+        let mut session = self.database.read().await?;
+        let part = read::known_head(&mut session, group).await?.part;
+        Ok((session, part))
+    }
+
+    /// Rows of a directory table after a key, of one tenant or all.
+    async fn list<T: Send>(
+        &self,
+        table: &'static Table,
+        key: &str,
+        (tenant, after, rows_max): (Option<TenantId>, Option<Value>, u32),
+        decode: impl Fn(&dyn Cells) -> Result<T, StoreError> + Send + Sync,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut session = self.database.read().await?;
+        let Some(head) = read::head(&mut session, DIRECTORY).await? else { return Ok(Vec::new()) };
+        let mut values = vec![Value::from(head.part)];
+        let mut condition = String::new();
+        for (column, value) in
+            [("tenant =", tenant.map(|tenant| tenant.0.into())), (&*format!("{key} >"), after)]
+        {
+            if let Some(value) = value {
+                values.push(value);
+                condition.push_str(&format!(" AND {column} ${}", values.len()));
+            }
+        }
+        let columns = crate::statement::names(table.columns);
+        let sql = format!(
+            "SELECT {columns} FROM {} WHERE part = $1{condition} ORDER BY {key} LIMIT {rows_max}",
+            table.name
+        );
+        read::all(&mut session, &sql, &values, decode).await
+    }
+}
+
+#[async_trait]
+impl<D: Database> MetaStore for Store<D> {
+    async fn claim(&self, identity: &Identity) -> Result<(), StoreError> {
+        let mut session = self.database.write().await?;
+        let sql = "SELECT cluster, node, incarnation FROM node";
+        let mut found = read::all(&mut session, sql, &[], identity_row).await?;
+        match found.pop().flatten() {
+            Some(found) if found == *identity => Ok(()),
+            Some(found) => {
+                let text = |it: &Identity| format!("{:032x}/{}/{:032x}", it.cluster, it.node, it.incarnation);
+                Err(StoreError::Identity { found: text(&found), expected: text(identity) })
+            }
+            None => {
+                let values = [identity.cluster.into(), identity.node.into(), identity.incarnation.into()];
+                let sql = "UPDATE node SET cluster = $1, node = $2, incarnation = $3";
+                session.execute(sql, &values).await?;
+                session.commit().await
+            }
+        }
+    }
+
+    async fn groups(&self) -> Result<Vec<GroupHead>, StoreError> {
+        let mut session = self.database.read().await?;
+        Ok(read::heads(&mut session).await?.into_iter().map(|stored| stored.head).collect())
+    }
+
+    async fn create_group(&self, group: GroupId) -> Result<(), StoreError> {
+        write::create_group(self.database(), group).await
+    }
+
+    async fn head(&self, group: GroupId) -> Result<Option<GroupHead>, StoreError> {
+        let mut session = self.database.read().await?;
+        Ok(read::head(&mut session, group).await?.map(|stored| stored.head))
+    }
+
+    async fn seed(&self, group: GroupId) -> Result<Seed, StoreError> {
+        read::seed(&mut self.database.read().await?, group, &*self.outcomes).await
+    }
+
+    async fn load(&self, group: GroupId, need: &Need) -> Result<Loaded, StoreError> {
+        read::load(&mut self.database.read().await?, group, need).await
+    }
+
+    async fn commit(&self, batch: Batch<'_>) -> Result<(), StoreError> {
+        write::commit(self.database(), batch, &*self.outcomes).await
+    }
+
+    async fn durable_index(&self, group: GroupId, flush: bool) -> Result<u64, StoreError> {
+        self.database.durable_index(group, flush).await
+    }
+
+    async fn server_incarnation(&self) -> Result<u64, StoreError> {
+        self.database.server_incarnation().await
+    }
+
+    async fn summaries(
+        &self,
+        group: GroupId,
+        mailbox: MailboxKey,
+        uids: &UidSet,
+    ) -> Result<Vec<(Uid, Bytes)>, StoreError> {
+        let (mut session, part) = self.part(group).await?;
+        read::summaries(&mut session, part, mailbox, uids).await
+    }
+
+    async fn tombstones(
+        &self,
+        group: GroupId,
+        mailbox: MailboxKey,
+        uids: &UidSet,
+    ) -> Result<Vec<Tombstone>, StoreError> {
+        let (mut session, part) = self.part(group).await?;
+        read::tombstones(&mut session, part, mailbox, uids).await
+    }
+
+    async fn expunged_since(
+        &self,
+        group: GroupId,
+        mailbox: MailboxKey,
+        since: ModSeq,
+    ) -> Result<UidSet, StoreError> {
+        let (mut session, part) = self.part(group).await?;
+        read::expunged_since(&mut session, part, mailbox, since.get()).await
+    }
+
+    async fn tenants(&self, after: Option<&str>, rows_max: u32) -> Result<Vec<TenantRow>, StoreError> {
+        let after = after.map(|name| Bytes::copy_from_slice(name.as_bytes()).into());
+        self.list(&TENANT, "name", (None, after, rows_max), directory::tenant).await
+    }
+
+    async fn domains(
+        &self,
+        tenant: Option<TenantId>,
+        after: Option<&str>,
+        rows_max: u32,
+    ) -> Result<Vec<DomainRow>, StoreError> {
+        let after = after.map(Value::from);
+        self.list(&DOMAIN, "domain", (tenant, after, rows_max), directory::domain).await
+    }
+
+    async fn placements(
+        &self,
+        tenant: Option<TenantId>,
+        after: Option<AccountId>,
+        rows_max: u32,
+    ) -> Result<Vec<PlacementRow>, StoreError> {
+        let after = after.map(|account| account.0.into());
+        self.list(&PLACEMENT, "account", (tenant, after, rows_max), directory::placement).await
+    }
+
+    async fn addresses(&self, account: AccountId) -> Result<Vec<AddressRow>, StoreError> {
+        let mut session = self.database.read().await?;
+        let Some(head) = read::head(&mut session, DIRECTORY).await? else { return Ok(Vec::new()) };
+        read::addresses(&mut session, head.part, account).await
+    }
+
+    async fn export(
+        &self,
+        group: GroupId,
+        visit: &mut (dyn FnMut(Page) -> ControlFlow<()> + Send),
+    ) -> Result<GroupHead, StoreError> {
+        snapshot::export(self.database(), group, visit).await
+    }
+
+    async fn begin_install(&self, group: GroupId) -> Result<Arc<dyn Install>, StoreError> {
+        snapshot::begin_install(&self.database, group).await
+    }
+
+    async fn digest(&self, group: GroupId) -> Result<u128, StoreError> {
+        digest::digest(&mut self.database.read().await?, group).await
+    }
+}
+
+/// `None` for a database that nobody has claimed.
+fn identity_row(cells: &dyn Cells) -> Result<Option<Identity>, StoreError> {
+    if cells.bytes(0)?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Identity {
+        cluster: codec::wide(cells, 0, "node.cluster")?,
+        node: codec::unsigned(cells, 1, "node.node")?,
+        incarnation: codec::wide(cells, 2, "node.incarnation")?,
+    }))
+}

@@ -1,0 +1,302 @@
+//! Reads: the group's head and seed, what a [`Need`] asks for, cold rows and listings.
+
+use std::ops::ControlFlow;
+
+use buzon_model::limits::ENTRY_MESSAGES_MAX;
+use buzon_model::scope::{AccountLoaded, Loaded, Need, Seed};
+use buzon_types::id::{AccountId, FeatureLevel, GroupId, MailboxId, MailboxKey};
+use buzon_types::mailbox_name::MailboxName;
+use buzon_types::request::InstanceId;
+use buzon_types::time::Timestamp;
+use buzon_types::uid_set::UidSet;
+use bytes::Bytes;
+
+use buzon_model::row::DirectoryCounters;
+use buzon_types::id::TenantId;
+
+use crate::cell::{Cells, Kind, Rows, Value, signed};
+use crate::codec::{self, directory, mail};
+use crate::database::Session;
+use crate::error::StoreError;
+use crate::plan::put_runs;
+use crate::statement::{Statement, names};
+use crate::store::{Applied, GroupHead, OutcomeCodec};
+use crate::table::{ACCOUNT, ADDRESS, DOMAIN, MAILBOX, PLACEMENT, TENANT, Table};
+
+/// Runs of UIDs of one mailbox, as [`put_runs`] writes them.
+const RUNS: &[(&str, Kind)] =
+    &[("account", Kind::Int), ("mailbox", Kind::Int), ("first", Kind::Int), ("last", Kind::Int)];
+const SUMMARIES: Statement = Statement::new(RUNS, include_str!("../queries/message/summaries.sql"));
+const TOMBSTONES: Statement = Statement::new(RUNS, include_str!("../queries/message/tombstones.sql"));
+
+/// The columns of a group's head, in the order that [`head_row`] reads.
+const HEAD: &str = "SELECT group_id, applied, log_id, membership, part, time, feature_level, next_tenant, \
+                    next_account FROM group_head";
+
+/// A group's head with all that is stored in it.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredHead {
+    pub(crate) head: GroupHead,
+    pub(crate) part: i64,
+    pub(crate) time: Timestamp,
+    pub(crate) feature_level: FeatureLevel,
+    pub(crate) counters: DirectoryCounters,
+}
+
+/// Collects what `decode` makes of each row.
+pub(crate) async fn all<T: Send>(
+    session: &mut impl Session,
+    sql: &str,
+    values: &[Value],
+    decode: impl Fn(&dyn Cells) -> Result<T, StoreError> + Send + Sync,
+) -> Result<Vec<T>, StoreError> {
+    let mut found = Vec::new();
+    session
+        .each(sql, values, &mut |cells| {
+            found.push(decode(cells)?);
+            Ok(ControlFlow::Continue(()))
+        })
+        .await?;
+    Ok(found)
+}
+
+/// All groups.
+pub(crate) async fn heads(session: &mut impl Session) -> Result<Vec<StoredHead>, StoreError> {
+    all(session, &format!("{HEAD} ORDER BY group_id"), &[], head_row).await
+}
+
+/// One group.
+pub(crate) async fn head(
+    session: &mut impl Session,
+    group: GroupId,
+) -> Result<Option<StoredHead>, StoreError> {
+    let sql = format!("{HEAD} WHERE group_id = $1");
+    Ok(all(session, &sql, &[group.0.into()], head_row).await?.pop())
+}
+
+/// One group that must be there.
+pub(crate) async fn known_head(session: &mut impl Session, group: GroupId) -> Result<StoredHead, StoreError> {
+    head(session, group).await?.ok_or_else(|| codec::corrupt(&format!("group {group} has no rows")))
+}
+
+fn head_row(cells: &dyn Cells) -> Result<StoredHead, StoreError> {
+    Ok(StoredHead {
+        head: GroupHead {
+            group: GroupId(codec::unsigned(cells, 0, "group_head.group_id")?),
+            applied: Applied {
+                index: codec::unsigned(cells, 1, "group_head.applied")?,
+                log_id: Bytes::copy_from_slice(codec::bytes(cells, 2, "group_head.log_id")?),
+            },
+            membership: Bytes::copy_from_slice(codec::bytes(cells, 3, "group_head.membership")?),
+        },
+        part: codec::int(cells, 4, "group_head.part")?,
+        time: codec::time(cells, 5, "group_head.time")?,
+        feature_level: FeatureLevel(codec::narrow(cells, 6, "group_head.feature_level")?),
+        counters: DirectoryCounters {
+            next_tenant: TenantId(codec::unsigned(cells, 7, "group_head.next_tenant")?),
+            next_account: AccountId(codec::unsigned(cells, 8, "group_head.next_account")?),
+        },
+    })
+}
+
+/// What the state in memory starts from.
+pub(crate) async fn seed(
+    session: &mut impl Session,
+    group: GroupId,
+    outcomes: &dyn OutcomeCodec,
+) -> Result<Seed, StoreError> {
+    let stored = known_head(session, group).await?;
+    let part = [Value::from(stored.part)];
+    let instances = "SELECT id, opened_at, forget_below FROM instance WHERE part = $1 ORDER BY id";
+    let instances = all(session, instances, &part, |cells| {
+        let id = InstanceId(codec::wide(cells, 0, "instance.id")?);
+        let opened_at = codec::time(cells, 1, "instance.opened_at")?;
+        Ok((id, opened_at, codec::unsigned(cells, 2, "instance.forget_below")?))
+    });
+    let instances = instances.await?;
+    let records = "SELECT instance, sequence, accounts, outcome FROM record WHERE part = $1 ORDER BY instance, sequence";
+    let records = all(session, records, &part, |cells| {
+        let instance = InstanceId(codec::wide(cells, 0, "record.instance")?);
+        let sequence = codec::unsigned(cells, 1, "record.sequence")?;
+        let outcome = outcomes.decode(codec::bytes(cells, 3, "record.outcome")?);
+        let outcome = outcome.ok_or_else(|| codec::corrupt("record.outcome"))?;
+        Ok((instance, sequence, mail::accounts(cells, 2)?, outcome))
+    });
+    let records = records.await?;
+    let StoredHead { time, feature_level, counters, .. } = stored;
+    Ok(Seed { time, feature_level, counters, instances, records })
+}
+
+/// What a command or a reader needs.
+pub(crate) async fn load(
+    session: &mut impl Session,
+    group: GroupId,
+    need: &Need,
+) -> Result<Loaded, StoreError> {
+    let part = known_head(session, group).await?.part;
+    Ok(match need {
+        Need::Account(id) => Loaded::Account(*id, account(session, part, *id).await?.map(Box::new)),
+        Need::Index(key) => {
+            let sql = include_str!("../queries/message/index.sql");
+            let values = mailbox_values(part, *key);
+            Loaded::Index(*key, all(session, sql, &values, |cells| mail::message(cells, 0)).await?)
+        }
+        Need::Staging(account, staging) => {
+            Loaded::Staging(*account, *staging, staging_rows(session, part, *account, *staging).await?)
+        }
+        Need::Residue(key) => {
+            let mut values = mailbox_values(part, *key);
+            values.push(ENTRY_MESSAGES_MAX.into());
+            let sql = include_str!("../queries/message/residue.sql");
+            let uids = all(session, sql, &values, |cells| codec::uid(cells, 0, "message.uid")).await?;
+            Loaded::Residue(*key, uids.into_iter().collect())
+        }
+        Need::Tenant(id) => {
+            let rows = by(session, &TENANT, "id = $2", part, &[id.0.into()], directory::tenant).await?;
+            Loaded::Tenant(*id, rows.into_iter().next())
+        }
+        Need::TenantName(name) => {
+            let value = Value::from(Bytes::copy_from_slice(name.as_bytes()));
+            let rows = by(session, &TENANT, "name = $2", part, &[value], directory::tenant).await?;
+            Loaded::TenantName(name.clone(), rows.into_iter().next())
+        }
+        Need::Domain(domain) => {
+            let value = Value::from(domain.as_str());
+            let rows = by(session, &DOMAIN, "domain = $2", part, &[value], directory::domain).await?;
+            Loaded::Domain(domain.clone(), rows.into_iter().next())
+        }
+        Need::Address(address) => {
+            let values = [address.domain().as_str().into(), address.local().into()];
+            let key = "domain = $2 AND local = $3";
+            let rows = by(session, &ADDRESS, key, part, &values, directory::address_row).await?;
+            Loaded::Address(address.clone(), rows.into_iter().next())
+        }
+        Need::Placement(id) => {
+            let rows =
+                by(session, &PLACEMENT, "account = $2", part, &[id.0.into()], directory::placement).await?;
+            Loaded::Placement(*id, rows.into_iter().next())
+        }
+        Need::AddressesOf(id) => Loaded::AddressesOf(*id, addresses(session, part, *id).await?),
+    })
+}
+
+/// Addresses that lead to an account.
+pub(crate) async fn addresses(
+    session: &mut impl Session,
+    part: i64,
+    account: AccountId,
+) -> Result<Vec<buzon_model::row::AddressRow>, StoreError> {
+    by(session, &ADDRESS, "account = $2", part, &[account.0.into()], directory::address_row).await
+}
+
+/// Rows of a table that a condition on `$2`, `$3`, … selects, in the order of the key.
+pub(crate) async fn by<T: Send>(
+    session: &mut impl Session,
+    table: &'static Table,
+    condition: &str,
+    part: i64,
+    values: &[Value],
+    decode: impl Fn(&dyn Cells) -> Result<T, StoreError> + Send + Sync,
+) -> Result<Vec<T>, StoreError> {
+    let (columns, keys) = (names(table.columns), names(table.key()));
+    let sql = format!("SELECT {columns} FROM {} WHERE part = $1 AND {condition} ORDER BY {keys}", table.name);
+    let values = [&[part.into()], values].concat();
+    all(session, &sql, &values, decode).await
+}
+
+async fn account(
+    session: &mut impl Session,
+    part: i64,
+    id: AccountId,
+) -> Result<Option<AccountLoaded>, StoreError> {
+    let key = [Value::from(id.0)];
+    let Some(row) = by(session, &ACCOUNT, "id = $2", part, &key, mail::account).await?.pop() else {
+        return Ok(None);
+    };
+    let mailboxes = by(session, &MAILBOX, "account = $2", part, &key, mail::mailbox).await?;
+    let sql = "SELECT name FROM subscription WHERE part = $1 AND account = $2 ORDER BY name";
+    let values = [part.into(), id.0.into()];
+    let subscriptions = all(session, sql, &values, |cells| {
+        MailboxName::new(codec::text(cells, 0, "subscription.name")?)
+            .map_err(|_| codec::corrupt("subscription.name"))
+    });
+    Ok(Some(AccountLoaded { row, mailboxes, subscriptions: subscriptions.await? }))
+}
+
+async fn staging_rows(
+    session: &mut impl Session,
+    part: i64,
+    account: AccountId,
+    staging: u128,
+) -> Result<Option<(MailboxId, Vec<buzon_model::row::StagedRow>)>, StoreError> {
+    let values = [part.into(), account.0.into(), staging.into()];
+    let rows = all(session, include_str!("../queries/staged/load.sql"), &values, |cells| {
+        Ok((MailboxId(codec::narrow(cells, 16, "staged.target")?), mail::staged(cells)?))
+    });
+    let rows = rows.await?;
+    let target = rows.first().map(|row| row.0);
+    Ok(target.map(|target| (target, rows.into_iter().map(|row| row.1).collect())))
+}
+
+/// Encoded summaries of these UIDs.
+pub(crate) async fn summaries(
+    session: &mut impl Session,
+    part: i64,
+    mailbox: MailboxKey,
+    uids: &UidSet,
+) -> Result<Vec<(buzon_types::uid::Uid, Bytes)>, StoreError> {
+    runs_of(session, &SUMMARIES, part, mailbox, uids, |cells| {
+        let body = Bytes::copy_from_slice(codec::bytes(cells, 1, "summary.body")?);
+        Ok((codec::uid(cells, 0, "summary.uid")?, body))
+    })
+    .await
+}
+
+/// Tombstones among these UIDs.
+pub(crate) async fn tombstones(
+    session: &mut impl Session,
+    part: i64,
+    mailbox: MailboxKey,
+    uids: &UidSet,
+) -> Result<Vec<buzon_model::row::Tombstone>, StoreError> {
+    runs_of(session, &TOMBSTONES, part, mailbox, uids, mail::tombstone).await
+}
+
+/// Runs ascend, so pieces of a batch do too, and so does what they find.
+async fn runs_of<T: Send>(
+    session: &mut impl Session,
+    statement: &Statement,
+    part: i64,
+    mailbox: MailboxKey,
+    uids: &UidSet,
+    decode: impl Fn(&dyn Cells) -> Result<T, StoreError> + Send + Sync,
+) -> Result<Vec<T>, StoreError> {
+    let mut rows: Rows = statement.rows();
+    put_runs(&mut rows, mailbox, uids);
+    let mut found = Vec::new();
+    session
+        .batch_each(statement, part, &rows, &mut |cells| {
+            found.push(decode(cells)?);
+            Ok(ControlFlow::Continue(()))
+        })
+        .await?;
+    Ok(found)
+}
+
+/// UIDs expunged after a modseq.
+pub(crate) async fn expunged_since(
+    session: &mut impl Session,
+    part: i64,
+    mailbox: MailboxKey,
+    since: u64,
+) -> Result<UidSet, StoreError> {
+    let mut values = mailbox_values(part, mailbox);
+    values.push(signed(since).into());
+    let sql = include_str!("../queries/message/expunged_since.sql");
+    let uids = all(session, sql, &values, |cells| codec::uid(cells, 0, "tombstone.uid")).await?;
+    Ok(uids.into_iter().collect())
+}
+
+fn mailbox_values(part: i64, key: MailboxKey) -> Vec<Value> {
+    vec![part.into(), key.account.0.into(), key.mailbox.0.into()]
+}

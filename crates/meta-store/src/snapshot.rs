@@ -1,0 +1,158 @@
+//! Groups on their way between nodes: export as pages, install under a new part.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use buzon_types::id::GroupId;
+use tokio::sync::Mutex;
+
+use crate::cell::{Column, Kind, Rows, Value};
+use crate::codec::corrupt;
+use crate::database::{Database, Session};
+use crate::error::StoreError;
+use crate::page;
+use crate::read::{StoredHead, known_head};
+use crate::scan::scan;
+use crate::statement::Statement;
+use crate::store::{GroupHead, Install, Page};
+use crate::table::TABLES;
+use crate::write::{PartState, drop_part, drop_parts, new_part};
+
+/// The pseudo table of the first page: what the group's head holds besides what the log's owner keeps.
+const HEAD_TABLE: &str = "group";
+const HEAD_COLUMNS: &[(&str, Kind)] = &[
+    ("time", Kind::Int),
+    ("feature_level", Kind::Int),
+    ("next_tenant", Kind::Int),
+    ("next_account", Kind::Int),
+];
+
+/// How long an export may hold its view of the database: it keeps Postgres from vacuuming and SQLite from
+/// starting its WAL anew. A group of this age of rows is exported in a fraction of it.
+const EXPORT_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// See [`crate::store::MetaStore::export`].
+pub(crate) async fn export<D: Database>(
+    database: &D,
+    group: GroupId,
+    visit: &mut (dyn FnMut(Page) -> ControlFlow<()> + Send),
+) -> Result<GroupHead, StoreError> {
+    let export = async {
+        let mut session = database.read().await?;
+        let stored = known_head(&mut session, group).await?;
+        if visit(head_page(&stored)).is_continue() {
+            let mut visit = |table: &'static crate::table::Table, rows: &Rows| {
+                Ok(visit(page::encode(table.name, table.columns, rows)))
+            };
+            let _stopped = scan(&mut session, stored.part, &mut visit).await?;
+        }
+        Ok(stored.head)
+    };
+    let late = |_| StoreError::Unavailable(sqlx::Error::PoolTimedOut);
+    tokio::time::timeout(EXPORT_TIME_MAX, export).await.map_err(late)?
+}
+
+fn head_page(stored: &StoredHead) -> Page {
+    let mut rows = Rows::new(HEAD_COLUMNS.iter().map(|column| column.1));
+    rows.row()
+        .int(stored.time.0)
+        .int(stored.feature_level.0)
+        .unsigned(stored.counters.next_tenant.0)
+        .unsigned(stored.counters.next_account.0);
+    page::encode(HEAD_TABLE, HEAD_COLUMNS, &rows)
+}
+
+/// Begins to stage a snapshot; what an earlier one left behind goes first.
+pub(crate) async fn begin_install<D: Database>(
+    database: &Arc<D>,
+    group: GroupId,
+) -> Result<Arc<dyn Install>, StoreError> {
+    drop_parts(&**database, Some(group)).await?;
+    let mut session = database.write().await?;
+    let part = new_part(&mut session, group, PartState::Staged).await?;
+    session.commit().await?;
+    Ok(Arc::new(Staging { database: Arc::clone(database), group, part, head: Mutex::new(None) }))
+}
+
+struct Staging<D> {
+    database: Arc<D>,
+    group: GroupId,
+    part: i64,
+    /// From the first page.
+    head: Mutex<Option<Rows>>,
+}
+
+#[async_trait]
+impl<D: Database> Install for Staging<D> {
+    async fn page(&self, page: Page) -> Result<(), StoreError> {
+        let decoded = page::decode(&page)?;
+        if decoded.table() == HEAD_TABLE {
+            *self.head.lock().await = Some(decoded.rows(HEAD_COLUMNS)?);
+            return Ok(());
+        }
+        let table = TABLES.into_iter().find(|table| table.name == decoded.table());
+        let table = table.ok_or_else(|| corrupt(&format!("page has table {}", decoded.table())))?;
+        let rows = decoded.rows(table.columns)?;
+        let mut session = self.database.write().await?;
+        session.batch(&Statement::insert(table), self.part, &rows).await?;
+        session.commit().await?;
+        self.database.committed().await;
+        Ok(())
+    }
+
+    async fn finish(&self, head: GroupHead) -> Result<(), StoreError> {
+        let stored =
+            self.head.lock().await.take().ok_or_else(|| corrupt("snapshot without its first page"))?;
+        if head.group != self.group {
+            return Err(corrupt("snapshot of another group"));
+        }
+        let old_part = self.flip(&head, &stored).await?;
+        self.database.committed().await;
+        if let Some(part) = old_part {
+            let database = Arc::clone(&self.database);
+            // The flip holds whether this works or not; the next open or install tries again.
+            tokio::spawn(async move {
+                if let Err(error) = drop_part(&*database, part).await {
+                    tracing::warn!(
+                        part,
+                        error = &error as &dyn std::error::Error,
+                        "delete rows of a replaced part"
+                    );
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+impl<D: Database> Staging<D> {
+    async fn flip(&self, head: &GroupHead, stored: &Rows) -> Result<Option<i64>, StoreError> {
+        let number = |at: usize| match stored.columns.get(at) {
+            Some(Column::Int(cells)) => cells.first().copied().flatten(),
+            _ => None,
+        };
+        let mut session = self.database.write().await?;
+        let old_part = crate::read::head(&mut session, self.group).await?.map(|old| old.part);
+        let values = [
+            self.group.0.into(),
+            self.part.into(),
+            head.applied.index.into(),
+            head.applied.log_id.clone().into(),
+            head.membership.clone().into(),
+            Value::from(number(0).unwrap_or(0)),
+            Value::from(number(1).unwrap_or(1)),
+            Value::from(number(2).unwrap_or(1)),
+            Value::from(number(3).unwrap_or(1)),
+        ];
+        session.execute(include_str!("../queries/group/install.sql"), &values).await?;
+        let set_state = "UPDATE part SET state = $2 WHERE part = $1";
+        session.execute(set_state, &[self.part.into(), Value::from(PartState::Live as i64)]).await?;
+        if let Some(part) = old_part {
+            session.execute(set_state, &[part.into(), Value::from(PartState::Dropped as i64)]).await?;
+        }
+        session.commit().await?;
+        Ok(old_part)
+    }
+}

@@ -1,0 +1,118 @@
+//! SQLite: one file, one writer, a few readers.
+//!
+//! WAL mode with `synchronous = NORMAL`: a commit does not wait for the disk; a power cut may lose the last
+//! transactions but never tears one. What is on the disk is known after a checkpoint, or after one commit with
+//! `synchronous = FULL`, which fsyncs the whole WAL.
+
+mod checkpoint;
+mod session;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use buzon_types::id::GroupId;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use crate::database::Database;
+use crate::engine::Store;
+use crate::error::StoreError;
+use crate::migrate;
+use crate::store::OutcomeCodec;
+use session::SqliteSession;
+
+/// Readers at the same time; reads are short, and SQLite's own threads do the work.
+const READERS_MAX: u32 = 4;
+/// Statements kept prepared on each connection: all that this crate has, in the sizes that batches come in.
+const STATEMENTS_MAX: usize = 256;
+/// How long a statement waits for a lock: nobody but our own checkpoint ever holds one.
+const BUSY_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a caller waits for a connection before it is told that the database is unavailable.
+const ACQUIRE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// The store in a file.
+pub type SqliteStore = Store<Sqlite>;
+
+/// A SQLite file.
+#[derive(Debug)]
+pub struct Sqlite {
+    /// One connection: SQLite knows one writer, and so it is waited for in order, not by retrying.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    checkpoint: Arc<checkpoint::Checkpoint>,
+    /// Indexes known to be on the disk.
+    durable: Arc<Mutex<HashMap<GroupId, u64>>>,
+}
+
+impl Store<Sqlite> {
+    /// Opens a file, or makes it; brings its schema up to date.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or a later version wrote it.
+    pub async fn open(path: &Path, outcomes: Arc<dyn OutcomeCodec>) -> Result<Self, StoreError> {
+        Self::over(Sqlite::open(path).await?, outcomes).await
+    }
+}
+
+impl Sqlite {
+    async fn open(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(BUSY_TIME_MAX)
+            .statement_cache_capacity(STATEMENTS_MAX)
+            .foreign_keys(false)
+            // Ours decides when, so that it knows what is on the disk.
+            .pragma("wal_autocheckpoint", "0")
+            .pragma("journal_size_limit", checkpoint::WAL_BYTES_TARGET.to_string());
+        let pool = |max| SqlitePoolOptions::new().max_connections(max).acquire_timeout(ACQUIRE_TIME_MAX);
+        let writer = pool(1).connect_with(options.clone()).await?;
+        migrate::sqlite().run(&writer).await.map_err(migrate::failed)?;
+        let readers = pool(READERS_MAX).connect_lazy_with(options.clone());
+        let durable = Arc::new(Mutex::new(HashMap::new()));
+        let checkpoint = checkpoint::Checkpoint::new(path, writer.clone(), options, Arc::clone(&durable));
+        Ok(Self { writer, readers, checkpoint: Arc::new(checkpoint), durable })
+    }
+}
+
+#[async_trait]
+impl Database for Sqlite {
+    type Session = SqliteSession;
+
+    async fn read(&self) -> Result<SqliteSession, StoreError> {
+        // DEFERRED: the view of the database begins with the first statement and lasts to the end.
+        Ok(SqliteSession::new(self.readers.begin().await?))
+    }
+
+    async fn write(&self) -> Result<SqliteSession, StoreError> {
+        Ok(SqliteSession::new(self.writer.begin_with("BEGIN IMMEDIATE").await?))
+    }
+
+    async fn committed(&self) {
+        Arc::clone(&self.checkpoint).consider().await;
+    }
+
+    async fn durable_index(&self, group: GroupId, flush: bool) -> Result<u64, StoreError> {
+        if flush {
+            self.checkpoint.flush().await?;
+        }
+        Ok(self
+            .durable
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .get(&group)
+            .copied()
+            .unwrap_or(0))
+    }
+
+    /// SQLite lives and dies with this process.
+    async fn server_incarnation(&self) -> Result<u64, StoreError> {
+        Ok(1)
+    }
+}

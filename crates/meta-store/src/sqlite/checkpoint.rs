@@ -1,0 +1,121 @@
+//! Checkpoints at our own time: they bound the WAL and tell what is on the disk.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use buzon_types::id::GroupId;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
+
+use crate::error::StoreError;
+
+/// From this size of the WAL on a checkpoint is begun, beside the writer.
+pub(super) const WAL_BYTES_TARGET: u64 = 16 << 20;
+/// From this size on the writer waits for one. Only a reader that holds on to an old state, as an export does, lets
+/// the WAL grow past it.
+const WAL_BYTES_MAX: u64 = 256 << 20;
+
+/// What is known to be on the disk.
+pub(super) type Durable = Arc<Mutex<HashMap<GroupId, u64>>>;
+
+/// Runs checkpoints, one at a time.
+#[derive(Debug)]
+pub(super) struct Checkpoint {
+    wal: PathBuf,
+    writer: SqlitePool,
+    options: SqliteConnectOptions,
+    running: AtomicBool,
+    durable: Durable,
+}
+
+impl Checkpoint {
+    pub(super) fn new(
+        database: &Path,
+        writer: SqlitePool,
+        options: SqliteConnectOptions,
+        durable: Durable,
+    ) -> Self {
+        let mut wal = database.as_os_str().to_owned();
+        wal.push("-wal");
+        Self { wal: wal.into(), writer, options, running: AtomicBool::new(false), durable }
+    }
+
+    /// Begins a checkpoint if the WAL is large enough and none is running.
+    pub(super) async fn consider(self: Arc<Self>) {
+        let bytes = std::fs::metadata(&self.wal).map_or(0, |metadata| metadata.len());
+        if bytes < WAL_BYTES_TARGET || self.running.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let run = async move {
+            if let Err(error) = self.run().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "checkpoint database");
+            }
+            self.running.store(false, Ordering::Release);
+        };
+        let task = tokio::spawn(run);
+        if bytes >= WAL_BYTES_MAX {
+            let _panicked = task.await;
+        }
+    }
+
+    /// First beside the writer, which moves most of the WAL; then with the writer held, which moves the rest and
+    /// lets the WAL start anew. Without the second step a busy writer would never let it.
+    async fn run(&self) -> Result<(), StoreError> {
+        let mut beside = self.options.connect().await?;
+        self.pass(&mut beside).await?;
+        beside.close().await?;
+        let mut writer = self.writer.acquire().await?;
+        self.pass(&mut writer).await
+    }
+
+    /// What is applied when a pass starts is on the disk when it has moved the whole WAL: it syncs the WAL first,
+    /// the database after.
+    async fn pass(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        let heads = applied(connection).await?;
+        let row = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(connection).await?;
+        let (busy, frames, moved): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        if busy == 0 && frames == moved {
+            self.note(heads);
+        }
+        Ok(())
+    }
+
+    /// Makes all that is applied durable, whatever readers do: a commit under `FULL` fsyncs the WAL.
+    pub(super) async fn flush(&self) -> Result<(), StoreError> {
+        let mut writer = self.writer.acquire().await?;
+        sqlx::query("PRAGMA synchronous = FULL").execute(&mut *writer).await?;
+        let flushed = flush_with(&mut writer).await;
+        // Left at FULL by an error here, the connection is slow, not wrong.
+        sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut *writer).await?;
+        self.note(flushed?);
+        Ok(())
+    }
+
+    fn note(&self, heads: Vec<(GroupId, u64)>) {
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        for (group, index) in heads {
+            let known = durable.entry(group).or_default();
+            *known = index.max(*known);
+        }
+    }
+}
+
+async fn flush_with(writer: &mut SqliteConnection) -> Result<Vec<(GroupId, u64)>, StoreError> {
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let heads = applied(&mut transaction).await?;
+    // A commit without a change would write, and sync, nothing.
+    sqlx::query("UPDATE node SET flushes = flushes + 1").execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(heads)
+}
+
+async fn applied(connection: &mut SqliteConnection) -> Result<Vec<(GroupId, u64)>, StoreError> {
+    let rows = sqlx::query("SELECT group_id, applied FROM group_head").fetch_all(connection).await?;
+    let heads = rows.iter().map(|row| -> Result<_, sqlx::Error> {
+        let (group, index): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        Ok((GroupId(group.cast_unsigned()), index.cast_unsigned()))
+    });
+    Ok(heads.collect::<Result<_, _>>()?)
+}
