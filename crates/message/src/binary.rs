@@ -239,3 +239,6 @@ const WHITE_BYTES_MAX: usize = 1024;
 pub(crate) fn hex_value(digit: u8) -> u8 {
     char::from(digit).to_digit(16).map_or(0, |value| value as u8)
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,8 +91,46 @@ impl CachedHeaders {
     }
 }
 
+/// Bit `n`: some cached name has `n` bytes. Most fields of a hostile header end here.
+const NAME_LENGTHS: u64 = {
+    let (mut lengths, mut at) = (0, 0);
+    while at < NAMES.len() {
+        lengths |= 1 << NAMES[at].len();
+        at += 1;
+    }
+    lengths
+};
+
 /// The number of a cached name, in any case.
 pub(crate) fn number(name: &[u8]) -> Option<u32> {
+    if name.len() > 63 || NAME_LENGTHS & (1 << name.len()) == 0 {
+        return None;
+    }
     let at = NAMES.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name))?;
     Some(at as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::Summary;
+
+    #[test]
+    fn what_was_left_out_or_is_not_cached_is_not_answered() {
+        let long = "x".repeat(FIELD_BYTES_MAX);
+        let header = format!("Subject: s\r\nReferences: {long}\r\nX-Own: o\r\n\r\n");
+        let summary = Summary::of(header.as_bytes());
+        assert_eq!(summary.header_fields(&["SUBJECT", "cc"]).unwrap(), b"Subject: s\r\n\r\n");
+        assert_eq!(summary.header_fields(&["subject", "references"]), None);
+        assert_eq!(summary.header_fields(&["x-own"]), None);
+        assert_eq!(summary.header_lines(b"references"), None);
+    }
+
+    #[test]
+    fn names_are_distinct_and_fit_the_bits() {
+        for (at, name) in NAMES.iter().enumerate() {
+            assert_eq!(number(name.to_ascii_uppercase().as_bytes()), Some(at as u32));
+        }
+        assert!(NAMES.len() <= 64);
+    }
 }

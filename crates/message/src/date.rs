@@ -6,7 +6,7 @@ use buzon_types::time::InternalDate;
 /// The date of a header's first Date field.
 pub fn sent(raw_header: &[u8]) -> Option<InternalDate> {
     let field = Fields::of(raw_header).find(|field| field.is(b"Date"))?;
-    parse(&unfold(field.value))
+    parse(&unfold(&field.value[..field.value.len().min(DATE_BYTES_MAX)]))
 }
 
 /// date-time = [ day-name "," ] day month year time-of-day zone; comments anywhere, seconds and zone optional, the

@@ -33,6 +33,8 @@ struct Values {
     addresses: [Vec<u8>; 6],
 }
 
+/// `in-reply-to`, the longest name of them.
+const NAME_BYTES_MAX: usize = 11;
 const ADDRESS_FIELDS: [&[u8]; 6] = [b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"];
 
 /// The envelope of a raw header, with its parentheses.
@@ -67,7 +69,7 @@ pub(crate) fn render(raw_header: &[u8], limits: &Limits) -> Vec<u8> {
 impl Values {
     fn of(raw_header: &[u8]) -> Self {
         let mut values = Self::default();
-        for field in Fields::of(raw_header) {
+        for field in Fields::of(raw_header).filter(|field| field.name.len() <= NAME_BYTES_MAX) {
             let value = || unfold(&field.value[..field.value.len().min(VALUE_BYTES_MAX)]).into_owned();
             let only = match field.name.to_ascii_lowercase().as_slice() {
                 b"date" => &mut values.date,

@@ -65,7 +65,10 @@ impl<'a> Iterator for Fields<'a> {
 
 /// How long the first line is, its line end included.
 pub(crate) fn line_end(bytes: &[u8]) -> usize {
-    memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1)
+    let end = memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
+    #[cfg(test)]
+    crate::testing::steps::add(end);
+    end
 }
 
 /// Whether a line is empty but for its line end.

@@ -86,6 +86,8 @@ impl Indexer<'_> {
         let closing = text.strip_suffix(b"--").map(<[u8]>::trim_ascii_end);
         self.open.iter().enumerate().rev().find_map(|(level, open)| {
             let boundary = open.boundary.as_deref()?;
+            #[cfg(test)]
+            crate::testing::steps::add(text.len().min(boundary.len()));
             if text == boundary {
                 Some((level, false))
             } else {

@@ -8,6 +8,8 @@ use crate::part::TransferEncoding;
 
 /// A structured value is read up to here.
 const VALUE_BYTES_MAX: usize = 8 * 1024;
+/// `content-transfer-encoding`, the longest name of them.
+const NAME_BYTES_MAX: usize = 25;
 /// Parameters of one value; continuations (RFC 2231) count singly.
 const PARAMETERS_MAX: usize = 32;
 /// Longest token of a type or encoding; the longest registered subtype has 80.
@@ -58,7 +60,9 @@ impl MimeHeader {
         let mut header = Self { encoding: String::new(), ..Self::default() };
         let mut content_type = None;
         for field in Fields::of(raw_header) {
-            if !field.name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-")) {
+            if field.name.len() > NAME_BYTES_MAX
+                || !field.name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"))
+            {
                 continue;
             }
             let value = || unfold(&field.value[..field.value.len().min(VALUE_BYTES_MAX)]);
@@ -145,8 +149,14 @@ fn token(text: &[u8]) -> Option<(String, &[u8])> {
     (1..=TOKEN_BYTES_MAX).contains(&end).then(|| (name.to_ascii_lowercase(), &text[end..]))
 }
 
+/// mechanism, in lower case; what senders write for 7bit and 8bit is put right.
 fn encoding(value: &[u8]) -> String {
-    token(value).map(|(word, _)| word).unwrap_or_default()
+    match token(value) {
+        Some((word, _)) if matches!(word.as_str(), "8-bit" | "8bits" | "utf-8" | "utf8") => "8bit".into(),
+        Some((word, _)) if matches!(word.as_str(), "7-bit" | "7bits" | "none" | "us-ascii") => "7bit".into(),
+        Some((word, _)) => word,
+        None => String::new(),
+    }
 }
 
 fn disposition(value: &[u8]) -> Option<(String, Parameters)> {
@@ -294,6 +304,15 @@ mod tests {
         assert_eq!(header.content_type.parameter("charset"), Some(&b"ISO-8859-1"[..]));
         assert_eq!(header.content_type.parameter("format"), Some(&b"flowed"[..]));
         assert_eq!(header.transfer_encoding(), TransferEncoding::Base64);
+    }
+
+    #[test]
+    fn encodings_that_mean_none_are_none() {
+        for (value, expected) in
+            [("8-bit", "8bit"), ("none", "7bit"), ("", "7bit"), (";", "7bit"), ("X-uue", "x-uue")]
+        {
+            assert_eq!(of(&format!("Content-Transfer-Encoding: {value}\r\n")).encoding, expected);
+        }
     }
 
     #[test]

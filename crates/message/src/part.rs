@@ -153,6 +153,11 @@ impl PartTree {
         })
     }
 
+    /// Where there are so many that their names would not fit.
+    pub(crate) fn forget_filenames(&mut self) {
+        self.parts.iter_mut().for_each(|part| part.filename = None);
+    }
+
     pub(crate) fn encode(&self) -> Bytes {
         let mut before = 0;
         let parts = self.parts.iter().map(|part| StoredPart::from_part(part, &mut before)).collect();

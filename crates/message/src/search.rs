@@ -12,7 +12,7 @@ use crate::part::Part;
 use crate::summary::{Summary, SummaryError};
 use icu_casemap::CaseMapper;
 use memchr::memmem::Finder;
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::decompose_compatible;
 
 /// ASCII text is searched in a buffer of this size on the stack, if the needle is well smaller.
 const STACK_BYTES: usize = 1024;
@@ -79,7 +79,7 @@ impl Needle {
     }
 
     fn matches_value(&self, field: &Field<'_>) -> bool {
-        self.matches_str(&encoded_word::decode(field.value))
+        self.matches_str(&encoded_word::decode(bounded(field.value)))
     }
 
     /// One part's content, decoded piece by piece.
@@ -134,12 +134,20 @@ impl Needle {
     }
 }
 
+/// A field is searched up to here: none is longer but by malice, and decoding takes a multiple of it in memory.
+const FIELD_BYTES_MAX: usize = 1024 * 1024;
+
+fn bounded(value: &[u8]) -> &[u8] {
+    &value[..value.len().min(FIELD_BYTES_MAX)]
+}
+
 /// A range of a message; what lies beyond its end (a summary of other bytes) is empty.
 pub(crate) fn slice<'a>(message: &'a [u8], range: &std::ops::Range<u64>) -> &'a [u8] {
     message.get(range.start as usize..range.end as usize).unwrap_or_default()
 }
 
-/// RFC 5051 §2: the simple titlecase mapping of each character, then full decomposition.
+/// RFC 5051 §2: each character to titlecase, then to its full compatibility decomposition. Characters are taken one by
+/// one, so text may be folded in pieces.
 fn fold(text: &str, folded: &mut Vec<u8>) {
     if text.is_ascii() {
         folded.extend(text.bytes().map(|byte| byte.to_ascii_uppercase()));
@@ -147,8 +155,10 @@ fn fold(text: &str, folded: &mut Vec<u8>) {
     }
     let mapper = CaseMapper::new();
     let mut utf8 = [0; 4];
-    for c in text.chars().map(|c| mapper.simple_titlecase(c)).nfkd() {
-        folded.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes());
+    for c in text.chars() {
+        decompose_compatible(mapper.simple_titlecase(c), |part| {
+            folded.extend_from_slice(part.encode_utf8(&mut utf8).as_bytes());
+        });
     }
 }
 
@@ -174,3 +184,6 @@ impl<'n> Scan<'n> {
         self.window.drain(..self.window.len() - kept);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,3 +140,6 @@ impl Section {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

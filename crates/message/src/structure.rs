@@ -38,6 +38,9 @@ pub(crate) fn of(message: &[u8]) -> (PartTree, Vec<u8>) {
         if parts_max < tree.parts().len() && parts_max < PARTS_MAX {
             tree = index(message, parts_max);
         }
+        if detail == Detail::Brief {
+            tree.forget_filenames();
+        }
         let mut renderer = Renderer { message, tree: &tree, detail, out: Vec::new() };
         let fits = renderer.part(0, false).is_some() && tree.encode().len() <= TREE_BYTES_MAX;
         if fits || parts_max == 1 {
@@ -281,3 +284,6 @@ fn literal_bytes(text: &[u8]) -> usize {
         .fold(0_usize, |value, digit| value.saturating_mul(10).saturating_add(usize::from(digit - b'0')));
     (digits.count() + 4).saturating_add(length).min(text.len())
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,4 +3,8 @@
 pub mod grammar;
 pub mod invariants;
 #[cfg(test)]
+mod second_opinion;
+#[cfg(test)]
+pub(crate) mod steps;
+#[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use crate::corpus;
 use crate::summary::Summary;
 use crate::testing::invariants::check;
+use crate::testing::steps;
 use proptest::prelude::*;
 
 /// Fragments that bring random messages near the edges.
@@ -103,5 +104,29 @@ fn hostile_messages_stay_bounded() {
         format!("References: {}\r\n\r\n", "<a@b> ".repeat(100_000)),
     ] {
         check(message.as_bytes());
+    }
+}
+
+#[test]
+fn work_grows_with_the_message_not_with_its_square() {
+    let nested: String = (0..60)
+        .map(|n| format!("Content-Type: multipart/x; boundary=b{n:02}\r\n\r\n--b{n:02}\r\n"))
+        .collect();
+    let shapes: [(&str, &str); 7] = [
+        ("Content-Type: multipart/mixed; boundary=a\r\n\r\n", "--a\r\n\r\nx\r\n"),
+        ("", "Content-Type: message/rfc822\r\n\r\n"),
+        ("", "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n"),
+        (&nested, "--bxx\r\n"),
+        (&nested, "--b00\r\n\r\n"),
+        ("Content-Type: multipart/digest; boundary=a\r\n\r\n", "--a\r\n\r\nFrom: x@y\r\n\r\n"),
+        ("", "Content-Type: a/b\r\nTo: x@y\r\n"),
+    ];
+    for (start, unit) in shapes {
+        let steps = |count: usize| {
+            let message = format!("{start}{}", unit.repeat(count));
+            steps::of(|| drop(Summary::of(message.as_bytes())))
+        };
+        let (some, four_times) = (steps(5000), steps(20_000));
+        assert!(four_times < some * 5, "{unit:?}: {some} steps, then {four_times}");
     }
 }

@@ -1,0 +1,82 @@
+//! What SEARCH finds, and what it does not.
+
+use super::*;
+
+fn finds(needle: &str, text: &str) -> bool {
+    Needle::new(needle).matches_str(text)
+}
+
+#[test]
+fn case_and_compatibility_are_ignored_but_not_accents() {
+    assert!(finds("HELLO", "well, hello there"));
+    assert!(finds("\u{e9}T\u{c9}", "\u{c9}t\u{e9}"));
+    assert!(finds("e\u{301}t", "\u{c9}T"), "composed or not");
+    assert!(finds("stra\u{df}e", "STRA\u{df}E") && !finds("strasse", "stra\u{df}e"));
+    assert!(finds("\u{3c3}", "\u{3c2}\u{3a3}"), "both small sigmas have one titlecase");
+    let mut folded = Vec::new();
+    fold("\u{1c4}", &mut folded);
+    assert_eq!(folded, "Dz\u{30c}".as_bytes(), "the example of RFC 5051 section 2");
+    assert!(finds("abc", "\u{ff41}\u{ff42}\u{ff43}"), "full width letters");
+    assert!(!finds("ete", "\u{e9}t\u{e9}\u{301}"));
+    assert!(finds("", "x") && finds("", "") && !finds("x", ""));
+}
+
+#[test]
+fn ascii_text_is_searched_over_the_edges_of_the_buffer() {
+    for at in (0..3 * STACK_BYTES).step_by(7) {
+        let text = format!("{}NeedleInHay{}", "n".repeat(at), "x".repeat(40));
+        assert!(finds("needleinhay", &text), "{at}");
+        assert!(!finds("needleinhayn", &text), "{at}");
+    }
+    let long = "ab".repeat(STACK_BYTES);
+    assert!(finds(&long, &format!("x{}", long.to_uppercase())) && !finds(&format!("{long}c"), &long));
+}
+
+#[test]
+fn headers_are_matched_decoded() {
+    let header =
+        b"From: =?iso-8859-1?q?Andr=E9?= <a@b>\r\nSubject: a =?utf-8?b?w6k=?=\r\n folded\r\nX-Empty:\r\n\r\n";
+    let matches = |needle: &str, name: &str| Needle::new(needle).matches_header(header, name.as_bytes());
+    assert!(matches("ANDR\u{c9}", "from") && matches("<a@b>", "FROM"));
+    assert!(matches("\u{e9} folded", "subject"));
+    assert!(!matches("andr\u{e9}", "to") && !matches("utf-8", "subject"));
+    assert!(
+        matches("", "x-empty") && !matches("", "x-absent"),
+        "an empty text asks whether the field is there"
+    );
+}
+
+const MESSAGE: &str = "Subject: =?utf-8?q?hidden=C3=A9?=\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+    --b\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nma=F1a=\r\nna\r\n\
+    --b\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+    PHA+VGhlIDxiPm1lZTwvYj50aW5nICZlYWN1dGU7PC9wPg==\r\n\
+    --b\r\nContent-Type: application/octet-stream; name=file.bin\r\n\r\nsecret\r\n\
+    --b\r\nContent-Type: message/rfc822\r\n\r\nSubject: attached\r\n\r\ninner text\r\n--b--\r\n";
+
+#[test]
+fn bodies_are_matched_decoded_and_text_has_headers_too() {
+    let summary = Summary::of(MESSAGE.as_bytes());
+    let body = |text: &str| Needle::new(text).matches_body(MESSAGE.as_bytes(), &summary).unwrap();
+    let text = |text: &str| Needle::new(text).matches_text(MESSAGE.as_bytes(), &summary).unwrap();
+    for found in ["ma\u{f1}ana", "The meeting \u{e9}", "INNER TEXT"] {
+        assert!(body(found) && text(found), "{found}");
+    }
+    for only_in_headers in ["hidden\u{e9}", "attached", "file.bin", "content-type: text/html"] {
+        assert!(!body(only_in_headers) && text(only_in_headers), "{only_in_headers}");
+    }
+    for nowhere in ["secret", "<b>", "=F1", "PHA+"] {
+        assert!(!text(nowhere), "{nowhere}");
+    }
+    assert_eq!(Needle::new("HIDDEN\u{c9}").matches_cached_header(&summary, b"Subject"), Some(true));
+    assert_eq!(Needle::new("x").matches_cached_header(&summary, b"X-Any"), None);
+}
+
+#[test]
+fn text_is_found_over_the_edges_of_pieces() {
+    for before in PIECE_BYTES - 12..PIECE_BYTES + 2 {
+        let message =
+            format!("Content-Type: text/plain; charset=utf-8\r\n\r\n{}ma\u{f1}ana", "x".repeat(before));
+        let summary = Summary::of(message.as_bytes());
+        assert!(Needle::new("ma\u{d1}ANA").matches_body(message.as_bytes(), &summary).unwrap(), "{before}");
+    }
+}
