@@ -53,6 +53,11 @@ impl Driver {
         assert!(self.input.len() <= self.input_bytes_max, "{} bytes wait", self.input.len());
     }
 
+    /// Drops the part of a message that came so far.
+    pub fn forget_chunks(&mut self) {
+        self.events.retain(|event| !matches!(event, Event::AppendChunk(_)));
+    }
+
     pub fn finish(self) -> Outcome {
         assert!(self.output.is_empty() || self.output.ends_with(b"\r\n"));
         Outcome {
@@ -95,7 +100,9 @@ impl Driver {
                 self.session.refuse_append(&Status::no(&start.tag, "too big"), &mut self.output);
             }
             Event::AppendStart(_) => self.session.accept_append(&mut self.output),
-            Event::IdleDone | Event::AppendEnd | Event::SaslResponse(_) => self.output.extend_from_slice(b"x OK done\r\n"),
+            Event::IdleDone | Event::AppendEnd | Event::SaslResponse(_) => {
+                self.output.extend_from_slice(b"x OK done\r\n")
+            }
             Event::AppendChunk(_) | Event::Bad(_) | Event::Fatal(_) => {}
         }
     }
