@@ -95,7 +95,9 @@ impl Rows {
             records: self
                 .records
                 .iter()
-                .map(|((id, sequence), (accounts, outcome))| (*id, *sequence, accounts.clone(), outcome.clone()))
+                .map(|((id, sequence), (accounts, outcome))| {
+                    (*id, *sequence, accounts.clone(), outcome.clone())
+                })
                 .collect(),
         }
     }
@@ -250,7 +252,8 @@ impl Rows {
                 it.state == MailboxState::Live
                     && it.key.account == row.key.account
                     && it.key != row.key
-                    && (it.name == row.name || (it.special_use.is_some() && it.special_use == row.special_use))
+                    && (it.name == row.name
+                        || (it.special_use.is_some() && it.special_use == row.special_use))
             });
             assert!(rival.is_none(), "two mailboxes with one name or use: {row:?} {rival:?}");
         }

@@ -68,13 +68,16 @@ impl<'a> Draft<'a> {
         draft.counters.modseq
     }
 
-    /// Whether so much more fits the account's quota; what fits exactly fits.
+    /// Whether so much more fits the account's quota; what fits exactly fits, and nothing always does.
     pub(super) fn check_quota(
         &mut self,
         account: &Account,
         messages: u64,
         bytes: u64,
     ) -> Result<(), Rejection> {
+        if messages == 0 {
+            return Ok(());
+        }
         let used = self.account_draft(account).counters;
         let fits = |used: u64, more: u64, max: Option<u64>| {
             used.checked_add(more).is_some_and(|sum| max.is_none_or(|max| sum <= max))

@@ -57,7 +57,9 @@ fn a_deleted_account_is_hidden_then_purged_for_good() {
         steps += 1;
     }
     assert_eq!(steps, 7, "INBOX takes two, each other mailbox one");
-    assert!(group.rows.accounts.is_empty() && group.rows.messages.is_empty() && group.rows.summaries.is_empty());
+    assert!(
+        group.rows.accounts.is_empty() && group.rows.messages.is_empty() && group.rows.summaries.is_empty()
+    );
     assert_eq!(group.run_idle(ShardCommand::PurgeAccount(ANA)), Ok(Reply::Purged { more: false }));
     group.refuse(ShardCommand::DeleteAccount(ANA), Rejection::NoSuchAccount);
 }

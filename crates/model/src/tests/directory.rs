@@ -33,7 +33,10 @@ fn check(group: &Group) {
         assert_eq!(domain.addresses, addresses as u64);
     }
     for address in rows.addresses.values() {
-        assert!(rows.placements.contains_key(&address.account) && rows.domains.contains_key(address.address.domain()));
+        assert!(
+            rows.placements.contains_key(&address.account)
+                && rows.domains.contains_key(address.address.domain())
+        );
     }
 }
 
@@ -112,7 +115,8 @@ fn an_account_is_placed_once_and_the_step_may_be_repeated() {
     assert_eq!(run(&mut group, place(ONE, "ana@one.example")), taken);
     assert_eq!(run(&mut group, place(ONE, "ben@one.example")), placed(2));
     assert_eq!(run(&mut group, place(ONE, "cem@one.example")), Err(Rejection::TenantFull));
-    let nowhere = DirectoryCommand::PlaceAccount { tenant: TWO, address: address("x@two.example"), shard: DIRECTORY };
+    let nowhere =
+        DirectoryCommand::PlaceAccount { tenant: TWO, address: address("x@two.example"), shard: DIRECTORY };
     assert_eq!(run(&mut group, nowhere), Err(Rejection::NotHere));
 }
 
@@ -121,12 +125,21 @@ fn aliases_lead_to_accounts_of_the_domain_s_owner() {
     let mut group = group();
     run(&mut group, place(ONE, "ana@one.example")).unwrap();
     run(&mut group, place(ONE, "ben@one.example")).unwrap();
-    let alias = |text: &str, account| DirectoryCommand::AddAlias { address: address(text), account: AccountId(account) };
+    let alias = |text: &str, account| DirectoryCommand::AddAlias {
+        address: address(text),
+        account: AccountId(account),
+    };
     let remove = |text: &str| DirectoryCommand::RemoveAlias { address: address(text) };
     assert_eq!(run(&mut group, alias("a@one.example", 1)), Ok(Reply::Done));
     assert_eq!(run(&mut group, alias("a@one.example", 1)), Ok(Reply::Done));
-    assert_eq!(run(&mut group, alias("a@one.example", 2)), Err(Rejection::AddressTaken(address("a@one.example"))));
-    assert_eq!(run(&mut group, place(ONE, "a@one.example")), Err(Rejection::AddressTaken(address("a@one.example"))));
+    assert_eq!(
+        run(&mut group, alias("a@one.example", 2)),
+        Err(Rejection::AddressTaken(address("a@one.example")))
+    );
+    assert_eq!(
+        run(&mut group, place(ONE, "a@one.example")),
+        Err(Rejection::AddressTaken(address("a@one.example")))
+    );
     assert_eq!(run(&mut group, alias("a@two.example", 1)), Err(Rejection::NoSuchDomain));
     assert_eq!(run(&mut group, alias("b@one.example", 9)), Err(Rejection::NoSuchAccount));
     assert_eq!(run(&mut group, remove("ana@one.example")), Err(Rejection::PrimaryAddress));

@@ -12,7 +12,9 @@ use buzon_types::uid_set::UidSet;
 use bytes::Bytes;
 
 use crate::change::Change;
-use crate::command::{Command, CreateAccount, Entry, NewMessage, ShardCommand, StoreFlags, StoreMode, Transfer};
+use crate::command::{
+    Command, CreateAccount, Entry, NewMessage, ShardCommand, StoreFlags, StoreMode, Transfer,
+};
 use crate::decide::Decision;
 use crate::invariants;
 use crate::reply::{Outcome, Rejection, Reply};

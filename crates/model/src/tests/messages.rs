@@ -244,7 +244,11 @@ fn copies_keep_flags_dates_and_keywords_and_get_new_uids() {
     assert_eq!(uid_validity, group.row(key(2)).uid_validity);
     let copies: Vec<_> = group.rows.live(key(2)).skip(1).collect();
     assert_eq!((copies[0].flags, copies[0].keywords), (SEEN, KeywordBits(0b11)));
-    assert_eq!((copies[1].flags, copies[1].keywords), (DELETED, KeywordBits(0b01)), "b is the target's first");
+    assert_eq!(
+        (copies[1].flags, copies[1].keywords),
+        (DELETED, KeywordBits(0b01)),
+        "b is the target's first"
+    );
     assert_eq!(group.row(key(2)).keywords, [keyword("b"), keyword("a")]);
     assert_eq!(group.rows.summaries[&(key(2), uid(2))], group.rows.summaries[&(key(1), uid(1))]);
     assert_eq!(group.uids(key(1)), "1:2");
@@ -288,7 +292,10 @@ fn no_entry_touches_more_messages_than_it_may() {
     group.fill(key(1), &[NONE]);
     let all = "1:2001";
     group.refuse(ShardCommand::Expunge { mailbox: key(1), uids: uids_of(all) }, Rejection::TooManyMessages);
-    group.refuse(ShardCommand::StoreFlags(store(key(1), all, StoreMode::Add, SEEN)), Rejection::TooManyMessages);
+    group.refuse(
+        ShardCommand::StoreFlags(store(key(1), all, StoreMode::Add, SEEN)),
+        Rejection::TooManyMessages,
+    );
     group.refuse(ShardCommand::Copy(transfer(key(1), all, key(2))), Rejection::TooManyMessages);
     group.refuse(ShardCommand::Move(transfer(key(1), all, key(2))), Rejection::TooManyMessages);
     group.run(ShardCommand::Expunge { mailbox: key(1), uids: uids_of("1:2000,3000:4000000000") }).unwrap();

@@ -19,7 +19,9 @@ fn group() -> Group {
     let mut group = Group::shard();
     let messages = (1..=4).map(|size| message(size, SystemFlags::DELETED, &["k", "l"])).collect();
     group.run(ShardCommand::Append { mailbox: key(1), messages }).unwrap();
-    group.run(ShardCommand::Append { mailbox: key(2), messages: vec![message(9, SystemFlags::SEEN, &["l"])] }).unwrap();
+    group
+        .run(ShardCommand::Append { mailbox: key(2), messages: vec![message(9, SystemFlags::SEEN, &["l"])] })
+        .unwrap();
     group
 }
 
