@@ -79,3 +79,28 @@ impl Preview {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::summary::Summary;
+
+    fn preview(message: &str) -> String {
+        String::from_utf8(Summary::of(message.as_bytes()).preview().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_preview_is_the_beginning_of_what_is_read() {
+        assert_eq!(preview("Subject: x\r\n\r\n  Hello,\r\n\r\n\tyou  there\r\n"), "Hello, you there");
+        let html = "<html><head><style>p {}</style></head><body><h1>Sale</h1><p>50&nbsp;% <b>o</b>ff &amp; more</body>";
+        assert_eq!(preview(&format!("Content-Type: text/html\r\n\r\n{html}")), "Sale 50 % off & more");
+        let both = format!(
+            "Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n{}\r\n\r\nx\r\n--b\r\nContent-Type: text/html\r\n\r\n{html}\r\n\
+             --b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\npl=C3=A1in\r\n--b--",
+            "Content-Disposition: attachment"
+        );
+        assert_eq!(preview(&both), "pl\u{e1}in", "plain text before HTML, and no attachment");
+        assert_eq!(preview("Content-Type: image/png\r\n\r\nx"), "");
+        let long = preview(&format!("\r\n{}", "\u{e9}\u{1f389} ".repeat(500)));
+        assert_eq!((long.chars().count(), long.trim_end()), (200, long.trim_end()));
+    }
+}

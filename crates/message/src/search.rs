@@ -8,7 +8,7 @@ use crate::charset::TextDecoder;
 use crate::encoded_word;
 use crate::header::{Field, Fields};
 use crate::html::TextOfHtml;
-use crate::part::Part;
+use crate::part::{Part, TransferEncoding};
 use crate::summary::{Summary, SummaryError};
 use icu_casemap::CaseMapper;
 use memchr::memmem::Finder;
@@ -82,14 +82,21 @@ impl Needle {
         self.matches_str(&encoded_word::decode(bounded(field.value)))
     }
 
-    /// One part's content, decoded piece by piece.
+    /// One part's text; as it stands if what is labelled base64 is not.
     fn matches_part(&self, message: &[u8], part: &Part) -> bool {
-        let mut transfer = TransferDecoder::new(part.encoding);
+        let content = slice(message, &part.body);
+        let mislabelled = part.encoding == TransferEncoding::Base64 && !may_be_base64(content);
+        self.matches_content(content, part, part.encoding)
+            || (mislabelled && self.matches_content(content, part, TransferEncoding::Identity))
+    }
+
+    /// Content, decoded piece by piece.
+    fn matches_content(&self, content: &[u8], part: &Part, encoding: TransferEncoding) -> bool {
+        let mut transfer = TransferDecoder::new(encoding);
         let mut charset = TextDecoder::new(part.charset.as_deref());
         let mut html = (part.is_html()).then(TextOfHtml::default);
         let mut scan = Scan::new(self);
         let (mut bytes, mut text) = (Vec::new(), String::new());
-        let content = slice(message, &part.body);
         let pieces = content.chunks(PIECE_BYTES).map(Some).chain([None]);
         for piece in pieces {
             bytes.clear();
@@ -139,6 +146,12 @@ const FIELD_BYTES_MAX: usize = 1024 * 1024;
 
 fn bounded(value: &[u8]) -> &[u8] {
     &value[..value.len().min(FIELD_BYTES_MAX)]
+}
+
+/// Judged by its beginning.
+fn may_be_base64(content: &[u8]) -> bool {
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=\r\n\t".contains(byte);
+    content[..content.len().min(PIECE_BYTES)].trim_ascii().iter().all(is_base64)
 }
 
 /// A range of a message; what lies beyond its end (a summary of other bytes) is empty.

@@ -80,3 +80,10 @@ fn text_is_found_over_the_edges_of_pieces() {
         assert!(Needle::new("ma\u{d1}ANA").matches_body(message.as_bytes(), &summary).unwrap(), "{before}");
     }
 }
+
+#[test]
+fn text_that_is_wrongly_labelled_base64_is_found_as_it_stands() {
+    let message = b"Content-Transfer-Encoding: base64\r\n\r\nThis is no base64, is it?\r\n";
+    let summary = Summary::of(message);
+    assert!(Needle::new("no base64").matches_body(message, &summary).unwrap());
+}

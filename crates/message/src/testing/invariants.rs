@@ -102,9 +102,9 @@ fn paths(tree: &PartTree) -> Vec<Vec<u32>> {
     let mut todo: Vec<(usize, Vec<u32>, bool)> = vec![(0, Vec::new(), true)]; // place, numbers, is a message
     while let Some((at, path, is_message)) = todo.pop() {
         let part: &Part = tree.part(at);
-        let own =
-            if is_message && part.kind != PartKind::Multipart { [&path[..], &[1]].concat() } else { path };
-        if !own.is_empty() && !(is_message && part.kind == PartKind::Multipart) {
+        let is_unnumbered = is_message && part.kind == PartKind::Multipart;
+        let own = if is_message && !is_unnumbered { [&path[..], &[1]].concat() } else { path };
+        if !is_unnumbered {
             found.push(own.clone());
         }
         match part.kind {

@@ -1,7 +1,10 @@
 //! Well-formed messages as two other MIME libraries read them: same parts, same places, same content, same text.
 
+use crate::address::{Entries, Entry};
 use crate::binary;
 use crate::corpus;
+use crate::encoded_word;
+use crate::header::unfold;
 use crate::part::{PartKind, PartTree};
 use crate::search::slice;
 use crate::summary::Summary;
@@ -55,6 +58,39 @@ fn mail_parser_sees_the_same_places_filenames_and_date() {
         let date = other.date().map(|date| date.to_timestamp());
         if date.is_some() {
             assert_eq!(summary.sent_date().map(|date| date.seconds), date);
+        }
+    }
+}
+
+#[test]
+fn mail_parser_sees_the_same_subjects_and_addresses() {
+    for message in (0..150).map(corpus::realistic) {
+        let summary = Summary::of(&message);
+        let other = MessageParser::default().parse(&message).unwrap();
+        let ours = |name: &[u8]| encoded_word::decode(summary.header_value(name).unwrap()).into_owned();
+        assert_eq!(Some(ours(b"Subject").as_str()), other.subject());
+        assert_eq!(
+            summary.message_id().map(|id| id.trim_matches(['<', '>']).to_owned()).as_deref(),
+            other.message_id()
+        );
+        for (name, theirs) in [("From", other.from()), ("To", other.to()), ("Cc", other.cc())] {
+            let Some(value) = summary.header_value(name.as_bytes()) else { continue };
+            let text = |bytes: &[u8]| encoded_word::decode(bytes).into_owned();
+            let ours: Vec<(Option<String>, String)> = Entries::of(&unfold(value))
+                .filter_map(|entry| match entry {
+                    Entry::Address(a) => Some((
+                        a.name.map(|name| text(&name)),
+                        format!("{}@{}", text(&a.local), text(&a.domain)),
+                    )),
+                    _ => None,
+                })
+                .collect();
+            let theirs: Vec<(Option<String>, String)> = theirs
+                .unwrap()
+                .iter()
+                .map(|a| (a.name().map(str::to_owned), a.address().unwrap_or_default().to_owned()))
+                .collect();
+            assert_eq!(ours, theirs, "{name}");
         }
     }
 }
