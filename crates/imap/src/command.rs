@@ -164,7 +164,49 @@ pub struct Transfer {
     pub mailbox: MailboxArg,
 }
 
+impl CommandBody {
+    /// The command's name, for spans and metrics: a small closed set.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Capability => "CAPABILITY",
+            Self::Noop => "NOOP",
+            Self::Logout => "LOGOUT",
+            Self::Id(_) => "ID",
+            Self::StartTls => "STARTTLS",
+            Self::Authenticate(_) => "AUTHENTICATE",
+            Self::Login(_) => "LOGIN",
+            Self::Enable(_) => "ENABLE",
+            Self::Select(_) => "SELECT",
+            Self::Examine(_) => "EXAMINE",
+            Self::Create(_) => "CREATE",
+            Self::Delete(_) => "DELETE",
+            Self::Rename(_) => "RENAME",
+            Self::Subscribe(_) => "SUBSCRIBE",
+            Self::Unsubscribe(_) => "UNSUBSCRIBE",
+            Self::List(_) => "LIST",
+            Self::Lsub(_) => "LSUB",
+            Self::Namespace => "NAMESPACE",
+            Self::Status(_) => "STATUS",
+            Self::Idle => "IDLE",
+            Self::Close => "CLOSE",
+            Self::Unselect => "UNSELECT",
+            Self::Check => "CHECK",
+            Self::Expunge(_) => "EXPUNGE",
+            Self::Search(_) => "SEARCH",
+            Self::Fetch(_) => "FETCH",
+            Self::Store(_) => "STORE",
+            Self::Copy(_) => "COPY",
+            Self::Move(_) => "MOVE",
+        }
+    }
+}
+
 impl Tag {
+    /// A tag for those who make commands themselves; `None` if no client could send it.
+    pub fn new(text: &str) -> Option<Self> {
+        crate::parse::is_tag(text.as_bytes()).then(|| Self(text.into()))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -178,6 +220,11 @@ impl fmt::Display for Tag {
 }
 
 impl MailboxArg {
+    /// A name as a client could have meant it.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The text as the client meant it.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -31,11 +31,20 @@ pub(crate) const TAG_BYTES_MAX: usize = 256;
 /// tag = 1*<any ASTRING-CHAR except "+">
 pub(crate) fn tag(cursor: &mut Cursor<'_>) -> Parsed<Tag> {
     cursor.spaces();
-    let tag = cursor.take_while(|byte| cursor::is_astring_char(byte) && byte != b'+' && byte.is_ascii());
-    if tag.is_empty() || tag.len() > TAG_BYTES_MAX || !matches!(cursor.peek(), None | Some(b' ')) {
+    let tag = cursor.take_while(is_tag_char);
+    if !is_tag(tag) || !matches!(cursor.peek(), None | Some(b' ')) {
         return Err(Reason::Tag);
     }
     std::str::from_utf8(tag).map(|tag| Tag(tag.into())).map_err(|_| Reason::Tag)
+}
+
+/// Whether the whole text is a tag.
+pub(crate) fn is_tag(text: &[u8]) -> bool {
+    !text.is_empty() && text.len() <= TAG_BYTES_MAX && text.iter().all(|&byte| is_tag_char(byte))
+}
+
+fn is_tag_char(byte: u8) -> bool {
+    cursor::is_atom_char(byte) && byte != b'+' || byte == b']'
 }
 
 /// The arguments of `verb`, up to the end of the command. APPEND goes by [`append::parse`].

@@ -13,6 +13,7 @@
 
 mod append;
 mod collect;
+mod exchange;
 mod line;
 mod skip;
 #[cfg(test)]
@@ -20,14 +21,12 @@ mod tests;
 
 use crate::command::append::AppendStart;
 use crate::command::{Command, Tag};
-use crate::parse;
-use crate::response::{Condition, NameEncoding, Status, write_continuation};
+use crate::response::{Condition, NameEncoding, Status};
 use append::Incoming;
-use base64::Engine;
 use buzon_types::secret::Secret;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use collect::Collected;
-use line::{Line, LineScanner};
+use line::LineScanner;
 use skip::Skip;
 
 /// Where a session stands (RFC 9051 §3).
@@ -95,6 +94,9 @@ pub enum Reason {
     /// Literals over [`Limits::literal_bytes_max`].
     #[error("literal too large")]
     LiteralTooLarge,
+    /// A refused command goes on beyond [`Limits::skip_bytes_max`].
+    #[error("too much data behind a refused command")]
+    TooMuchToSkip,
     /// Over [`LITERALS_MAX`].
     #[error("too many literals")]
     TooManyLiterals,
@@ -121,7 +123,7 @@ pub struct Limits {
     /// As `literal_bytes_max`, before login.
     pub literal_bytes_max_unauthenticated: usize,
     /// A refused literal that the client sends without waiting is read and thrown away up to this size; for a greater one
-    /// the connection ends (RFC 7888 §4).
+    /// the connection ends (RFC 7888 §4). Bounds everything of a refused command together.
     pub skip_bytes_max: u64,
 }
 
@@ -263,21 +265,6 @@ impl Session {
         }
     }
 
-    /// Answers [`crate::command::CommandBody::Idle`]: writes `+ idling`. Then [`Event::IdleDone`] comes, or [`Event::Bad`].
-    pub fn start_idle(&mut self, tag: Tag, output: &mut BytesMut) {
-        write_continuation(output, "idling");
-        self.mode = Mode::Idle(tag);
-    }
-
-    /// Writes a challenge of AUTHENTICATE. Then [`Event::SaslResponse`] comes, or [`Event::Bad`] if the client gave up;
-    /// after a response the caller sends the next challenge or answers the command.
-    pub fn challenge(&mut self, tag: Tag, challenge: &[u8], output: &mut BytesMut) {
-        output.put_slice(b"+ ");
-        output.put_slice(base64::engine::general_purpose::STANDARD.encode(challenge).as_bytes());
-        output.put_slice(b"\r\n");
-        self.mode = Mode::Sasl(tag);
-    }
-
     /// After the OK to STARTTLS is flushed: throws away what was sent in plaintext behind the command, so that nobody
     /// on the way can slip commands into the encrypted session (RFC 9051 §6.2.1).
     pub fn reset_for_tls(&mut self, input: &mut BytesMut) {
@@ -291,56 +278,6 @@ impl Session {
         match self.state {
             State::NotAuthenticated => self.limits.line_bytes_max_unauthenticated,
             _ => self.limits.line_bytes_max,
-        }
-    }
-
-    fn idle_line(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Step {
-        match self.scanner.next(input, self.line_bytes_max()) {
-            Line::Partial => Step::Wait,
-            Line::TooLong => {
-                let tag = self.take_waiting_tag();
-                self.refuse_line(tag, Reason::LineTooLong, output)
-            }
-            Line::Whole { length, with_end } => {
-                let line = input[..length].trim_ascii();
-                let (empty, done) = (line.is_empty(), line.eq_ignore_ascii_case(b"DONE"));
-                self.scanner.consume(input, with_end);
-                if empty {
-                    return Step::Again;
-                }
-                let tag = self.take_waiting_tag();
-                if done { Step::Event(Event::IdleDone) } else { self.bad(tag, Reason::DoneExpected, output) }
-            }
-        }
-    }
-
-    fn sasl_line(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Step {
-        match self.scanner.next(input, self.limits.line_bytes_max_unauthenticated) {
-            Line::Partial => Step::Wait,
-            Line::TooLong => {
-                let tag = self.take_waiting_tag();
-                self.refuse_line(tag, Reason::LineTooLong, output)
-            }
-            Line::Whole { length, with_end } => {
-                let response = match input[..length].trim_ascii() {
-                    b"*" => Err(Reason::AuthenticationCancelled),
-                    line => parse::session::base64(line),
-                };
-                self.scanner.consume(input, with_end);
-                let tag = self.take_waiting_tag();
-                match response {
-                    Ok(response) => Step::Event(Event::SaslResponse(response)),
-                    Err(reason) => self.bad(tag, reason, output),
-                }
-            }
-        }
-    }
-
-    /// Leaves IDLE or AUTHENTICATE.
-    fn take_waiting_tag(&mut self) -> Option<Tag> {
-        match std::mem::replace(&mut self.mode, Mode::Command) {
-            Mode::Idle(tag) | Mode::Sasl(tag) => Some(tag),
-            _ => None,
         }
     }
 

@@ -121,8 +121,9 @@ pub struct Partial {
 
 /// Deepest part number; deeper MIME is not parsed into parts either.
 pub const PART_DEPTH_MAX: usize = 128;
-/// Different items one FETCH may ask.
-pub const FETCH_ITEMS_MAX: usize = 1024;
+/// Different items one FETCH may ask; each new one is compared with all before it. Clients ask for up to 20, or for
+/// one per MIME part.
+pub const FETCH_ITEMS_MAX: usize = 256;
 /// Header fields one section may name.
 pub const HEADER_FIELDS_MAX: usize = 1024;
 

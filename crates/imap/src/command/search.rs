@@ -118,3 +118,22 @@ pub struct SearchDate {
 pub const SEARCH_DEPTH_MAX: usize = 64;
 /// Keys in one SEARCH.
 pub const SEARCH_KEYS_MAX: usize = 4096;
+
+impl Search {
+    /// Whether the test holds for any key at any depth: what the answer needs (MODSEQ, bodies, `$`).
+    pub fn any_key(&self, mut test: impl FnMut(&SearchKey) -> bool) -> bool {
+        self.keys.iter().any(|key| key.any(&mut test))
+    }
+}
+
+impl SearchKey {
+    fn any(&self, test: &mut impl FnMut(&Self) -> bool) -> bool {
+        test(self)
+            || match self {
+                Self::And(keys) => keys.iter().any(|key| key.any(test)),
+                Self::Not(key) => key.any(test),
+                Self::Or(keys) => keys.0.any(test) || keys.1.any(test),
+                _ => false,
+            }
+    }
+}

@@ -360,7 +360,7 @@ fn store_copy_move_expunge() {
         flags,
     };
     let deleted = FlagList { system: SystemFlags::DELETED, ..FlagList::default() };
-    let keywords = FlagList { keywords: vec![Keyword::new("$Forwarded").unwrap()], ..deleted.clone() };
+    let keywords = FlagList { keywords: vec![Keyword::new("$Forwarded").unwrap()], ..deleted };
     for (line, body) in [
         ("STORE 2:4 +FLAGS (\\Deleted)", store("2:4", StoreMode::Add, false, deleted.clone())),
         ("STORE * flags.silent \\deleted $Forwarded", store("*", StoreMode::Replace, true, keywords.clone())),

@@ -54,7 +54,7 @@ impl Session {
     pub(super) fn skip(&mut self, input: &mut BytesMut) -> Step {
         let Mode::Skip(skip) = &mut self.mode else { return Step::Again };
         if skip.total > self.limits.skip_bytes_max {
-            self.mode = Mode::Doomed(Reason::LiteralTooLarge);
+            self.mode = Mode::Doomed(Reason::TooMuchToSkip);
             return Step::Again;
         }
         if input.is_empty() {

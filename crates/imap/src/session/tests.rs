@@ -255,8 +255,8 @@ fn lines_and_literals_over_the_limits_are_refused_and_read_over() {
     assert_eq!(talk.bad(), Reason::LiteralTooLarge);
     talk.c("f DELETE {201+}\r\n");
     assert_eq!(talk.bad(), Reason::LiteralTooLarge);
-    assert_eq!(talk.event(), Some(Event::Fatal(Reason::LiteralTooLarge)));
-    assert!(talk.output.ends_with(b"* BYE [TOOBIG] literal too large\r\n"));
+    assert_eq!(talk.event(), Some(Event::Fatal(Reason::TooMuchToSkip)));
+    assert!(talk.output.ends_with(b"* BYE [TOOBIG] too much data behind a refused command\r\n"));
     talk.c("g NOOP\r\n").waits();
     assert!(talk.input.is_empty());
 }
@@ -343,4 +343,10 @@ fn after_logout_nothing_is_read() {
     talk.session.set_state(State::Logout);
     talk.waits();
     assert!(talk.input.is_empty());
+}
+
+#[test]
+fn a_session_takes_little_memory() {
+    // Thousands of them are idle at a time.
+    assert!(std::mem::size_of::<Session>() <= 256, "{}", std::mem::size_of::<Session>());
 }
