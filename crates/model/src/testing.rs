@@ -24,6 +24,9 @@ use crate::row::{
 use crate::scope::{AccountLoaded, Loaded, Need, Seed};
 use crate::state::State;
 
+/// A staged copy: its target, and its messages with their summaries.
+pub type StagedCopy = (MailboxId, Vec<(StagedRow, Bytes)>);
+
 /// All rows of one group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rows {
@@ -49,8 +52,8 @@ pub struct Rows {
     pub tombstones: BTreeMap<(MailboxKey, Uid), Tombstone>,
     /// Summaries of live messages and tombstones.
     pub summaries: BTreeMap<(MailboxKey, Uid), Bytes>,
-    /// Staged copies, with the summaries of their messages.
-    pub staged: BTreeMap<(AccountId, u128), (MailboxId, Vec<(StagedRow, Bytes)>)>,
+    /// Staged copies.
+    pub staged: BTreeMap<(AccountId, u128), StagedCopy>,
     /// Tenants.
     pub tenants: BTreeMap<TenantId, TenantRow>,
     /// Domains.

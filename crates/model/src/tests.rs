@@ -1,6 +1,7 @@
 //! Tests of decisions: tables for each command, then random histories against a naive model.
 
 mod accounts;
+mod cache;
 mod dedup;
 mod directory;
 mod events;
