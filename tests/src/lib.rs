@@ -3,5 +3,9 @@
 
 pub mod imap;
 pub mod lmtp;
+pub mod load;
+pub mod pki;
 pub mod power_cut;
+pub mod seed;
 pub mod server;
+pub mod value;

@@ -1,9 +1,9 @@
 //! The real binary as a child process.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -42,10 +42,24 @@ impl Server {
     /// # Errors
     /// If it does not get ready; with what it said.
     pub fn start(start: Start) -> anyhow::Result<Self> {
-        let dir = tempfile::Builder::new().prefix("buzon-test-").tempdir()?;
-        let mut server = Self { dir, start, child: None, running: Value::Null, printed: Vec::new() };
+        let mut server = Self::prepare()?;
+        server.start_as(start);
         server.restart()?;
         Ok(server)
+    }
+
+    /// A new folder, nothing started.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn prepare() -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("buzon-test-").tempdir()?;
+        Ok(Self { dir, start: Start::default(), child: None, running: Value::Null, printed: Vec::new() })
+    }
+
+    /// Says how the next start is done.
+    pub fn start_as(&mut self, start: Start) {
+        self.start = start;
     }
 
     /// With the demo's account; see [`Server::demo_password`].
@@ -61,6 +75,26 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub fn restart(&mut self) -> anyhow::Result<()> {
+        let stdout = self.spawn()?;
+        self.printed = self.wait_ready(stdout)?;
+        let running = std::fs::read_to_string(self.data_dir().join("running.json"))?;
+        self.running = serde_json::from_str(&running)?;
+        Ok(())
+    }
+
+    /// Starts it and kills it after that time, ready or not: recovery is interrupted too.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_and_kill(&mut self, after: Duration) -> anyhow::Result<()> {
+        let stdout = self.spawn()?;
+        std::thread::sleep(after); // the moment is the point
+        self.kill();
+        drop(stdout);
+        Ok(())
+    }
+
+    fn spawn(&mut self) -> anyhow::Result<ChildStdout> {
         ensure!(self.child.is_none(), "it runs");
         let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("log"))?;
         let mut command = Command::new(binary()?);
@@ -72,10 +106,7 @@ impl Server {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()?;
         let stdout = child.stdout.take().context("its standard output")?;
         self.child = Some(child);
-        self.printed = self.wait_ready(stdout)?;
-        let running = std::fs::read_to_string(self.data_dir().join("running.json"))?;
-        self.running = serde_json::from_str(&running)?;
-        Ok(())
+        Ok(stdout)
     }
 
     fn wait_ready(&mut self, stdout: impl std::io::Read + Send + 'static) -> anyhow::Result<Vec<String>> {
@@ -159,10 +190,28 @@ impl Server {
     /// # Errors
     /// If it does not end in time.
     pub fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
-        let mut child = self.child.take().context("it does not run")?;
-        let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?;
+        self.signal_term()?;
+        self.wait_end()
+    }
+
+    /// Sends SIGTERM.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn signal_term(&self) -> anyhow::Result<()> {
+        let pid = self.pid().context("it does not run")?;
+        let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status()?;
         ensure!(sent.success(), "kill -TERM: {sent}");
+        Ok(())
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// If it does not within the bound of a drain.
+    pub fn wait_end(&mut self) -> anyhow::Result<ExitStatus> {
         let began = Instant::now();
+        let mut child = self.child.take().context("it does not run")?;
         loop {
             if let Some(status) = child.try_wait()? {
                 return Ok(status);
@@ -176,16 +225,62 @@ impl Server {
         }
     }
 
+    /// The most memory it has had, in KiB.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn memory_max_kib(&self) -> anyhow::Result<u64> {
+        let pid = self.pid().context("it does not run")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// Code and body of a GET.
+    ///
+    /// # Errors
+    /// If nobody answers.
+    pub fn http(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        let mut stream = TcpStream::connect(self.address("http"))?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        let code = text.split(' ').nth(1).context("a status line")?.parse()?;
+        let (_, body) = text.split_once("\r\n\r\n").context("a body")?;
+        Ok((code, body.to_owned()))
+    }
+
+    /// A command of the binary, with `--data-dir` where it belongs.
+    ///
+    /// # Errors
+    /// If it was not built.
+    pub fn buzon(&self, verb: &str, arguments: &[&str]) -> anyhow::Result<Command> {
+        let mut command = Command::new(binary()?);
+        command.args([verb, "--data-dir"]).arg(self.data_dir()).args(arguments);
+        command.env("XDG_STATE_HOME", self.dir.path().join("state"));
+        Ok(command)
+    }
+
+    /// `buzon ctl …` whatever it ends with.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn ctl_output(&self, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
+        let mut command = self.buzon("ctl", arguments)?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let _ = child.stdin.take().context("its standard input")?.write_all(input.as_bytes()); // it may not read
+        Ok(child.wait_with_output()?)
+    }
+
     /// `buzon ctl --json …`, with standard input.
     ///
     /// # Errors
     /// If it fails; with what it said.
     pub fn ctl_with(&self, arguments: &[&str], input: &str) -> anyhow::Result<Value> {
-        let mut command = Command::new(binary()?);
-        command.args(["ctl", "--json", "--data-dir"]).arg(self.data_dir()).args(arguments);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        child.stdin.take().context("its standard input")?.write_all(input.as_bytes())?;
-        let output = child.wait_with_output()?;
+        let mut all = vec!["--json"];
+        all.extend(arguments);
+        let output = self.ctl_output(&all, input)?;
         let error = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "ctl {arguments:?}: {}: {error}", output.status);
         Ok(serde_json::from_slice(&output.stdout)?)
