@@ -23,7 +23,7 @@ pub mod error;
 mod migrate;
 mod page;
 mod plan;
-// pub mod postgres;
+pub mod postgres;
 mod read;
 mod scan;
 mod snapshot;
@@ -31,6 +31,6 @@ pub mod sqlite;
 pub mod statement;
 pub mod store;
 mod table;
-// cfg-testing
-// pub mod testing;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod write;

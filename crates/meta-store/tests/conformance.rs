@@ -6,8 +6,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use buzon_meta_store::error::StoreError;
+use buzon_meta_store::postgres::{PostgresOptions, PostgresStore};
 use buzon_meta_store::sqlite::SqliteStore;
 use buzon_meta_store::store::{Applied, Batch, GroupHead, Identity, MetaStore, Page};
+use buzon_meta_store::testing::TestPostgres;
 use buzon_model::change::Change;
 use buzon_types::id::{AccountId, DIRECTORY, GroupId, TenantId};
 use buzon_types::time::Timestamp;
@@ -31,6 +33,10 @@ impl SqliteFile {
     async fn open(&self) -> Store {
         Arc::new(SqliteStore::open(&self.0.path().join("rows.sqlite"), Arc::new(Codec)).await.unwrap())
     }
+}
+
+async fn postgres(options: &PostgresOptions) -> Store {
+    Arc::new(PostgresStore::connect(options, Arc::new(Codec)).await.unwrap())
 }
 
 async fn commit(store: &Store, group: GroupId, at: u64, changes: &[Change]) -> Result<(), StoreError> {
@@ -276,4 +282,25 @@ async fn sqlite_conforms() {
 async fn a_snapshot_goes_from_sqlite_to_sqlite() {
     let (from, to) = (SqliteFile::new(), SqliteFile::new());
     a_snapshot_replaces_a_group(&from.open().await, &to.open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_conforms() {
+    let server = TestPostgres::start().await;
+    let store = postgres(&server.options()).await;
+    suite(&store).await;
+    let digests = [store.digest(GROUP).await.unwrap(), store.digest(DIRECTORY).await.unwrap()];
+    drop(store);
+    let store = postgres(&server.options()).await;
+    assert_eq!([store.digest(GROUP).await.unwrap(), store.digest(DIRECTORY).await.unwrap()], digests);
+    assert!(server.data().exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_goes_between_sqlite_and_postgres() {
+    let server = TestPostgres::start().await;
+    let file = SqliteFile::new();
+    let (left, right) = (server.database("left").await, server.database("right").await);
+    a_snapshot_replaces_a_group(&file.open().await, &postgres(&left).await).await;
+    a_snapshot_replaces_a_group(&postgres(&right).await, &SqliteFile::new().open().await).await;
 }
