@@ -51,8 +51,17 @@ fn traffic() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// 1,500 cases, or as many as PROPTEST_CASES says.
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: ProptestConfig::default().cases.max(1500),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(config())]
 
     #[test]
     fn portions_make_no_difference(state in state(), input in traffic(), seed in any::<u64>()) {
