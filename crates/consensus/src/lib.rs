@@ -6,12 +6,23 @@
 //! propose ─▶ raft group ─▶ raft log ─┐                         ┌─▶ apply ─▶ meta-store
 //! propose ─▶ raft group ─▶ raft log ─┼─▶ one writer, one fsync ┤
 //! propose ─▶ raft group ─▶ raft log ─┘                         └─▶ apply ─▶ meta-store
+//!                  ▲
+//!                  └── network: one connection per peer for all groups
 //! ```
 
+mod apply;
+pub mod error;
+pub mod group;
 pub mod log;
+mod network;
+pub mod node;
 mod raft_log;
 mod record;
+#[cfg(test)]
+mod tests;
 mod type_config;
+
+pub use apply::View;
 
 /// The generated raft transport and records; documented in `proto/buzon/raft/v1/raft.proto`.
 #[allow(missing_docs, unreachable_pub, clippy::all)]

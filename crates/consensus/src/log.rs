@@ -11,7 +11,7 @@
 pub mod backend;
 pub mod group;
 pub mod identity;
-mod options;
+pub mod options;
 mod queue;
 pub mod raft_engine;
 pub mod shared;
@@ -25,8 +25,6 @@ mod writer;
 use std::io;
 
 use buzon_types::id::GroupId;
-
-pub use options::LogOptions;
 
 /// Why the log cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]

@@ -3,10 +3,12 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, Range, RangeBounds};
+use std::sync::Arc;
 
 use openraft::entry::RaftEntry as _;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 
+use crate::apply::Machine;
 use crate::log::backend::LogRecord;
 use crate::log::group::GroupLog;
 use crate::record::{self, decode_entry, decode_log_id, decode_vote, encode};
@@ -19,11 +21,20 @@ const REPLICATION_BYTES_MAX: usize = 4 << 20;
 #[derive(Clone)]
 pub(crate) struct RaftLog {
     log: GroupLog,
+    /// Whose database says how far the log may be purged; none in openraft's storage suite.
+    machine: Option<Arc<Machine>>,
 }
 
 impl RaftLog {
-    pub(crate) fn new(log: GroupLog) -> Self {
-        Self { log }
+    pub(crate) fn new(log: GroupLog, machine: Option<Arc<Machine>>) -> Self {
+        Self { log, machine }
+    }
+
+    /// Whether the rows up to an entry are on the database's disk: only then may the entry go (DESIGN D2).
+    async fn may_purge(&self, through: &LogId) -> io::Result<bool> {
+        let Some(machine) = &self.machine else { return Ok(true) };
+        let needed = record::position(through).0;
+        Ok(machine.durable() >= needed || machine.flush().await? >= needed)
     }
 
     async fn read(&self, range: Range<u64>, bytes_max: usize) -> io::Result<Vec<Entry>> {
@@ -97,6 +108,14 @@ impl RaftLogStorage<TypeConfig> for RaftLog {
     }
 
     async fn purge(&mut self, through: LogId) -> io::Result<()> {
+        if !self.may_purge(&through).await? {
+            if through.index >= self.log.view().held.end {
+                return Err(io::Error::other("the log cannot go on: the snapshot before it is not durable"));
+            }
+            // It stays longer than openraft thinks, which does no harm.
+            tracing::warn!(group = %self.log.group(), index = through.index, "keep log that the database needs");
+            return Ok(());
+        }
         Ok(self.log.purge(through.index, encode(&record::log_id(&through))).await?)
     }
 }

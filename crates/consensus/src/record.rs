@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use buzon_meta_store::store::Applied;
+use buzon_types::id::LogIndex;
 use bytes::Bytes;
 use openraft::EntryPayload;
 use openraft::entry::RaftEntry as _;
@@ -47,6 +49,21 @@ pub(crate) fn decode_log_id(bytes: Bytes) -> Result<LogId, RecordError> {
     Ok(read_log_id(pb::LogId::decode(bytes)?))
 }
 
+/// Positions in the project count from 1, so that 0 is before the first entry; openraft counts from 0.
+pub(crate) fn position(id: &LogId) -> LogIndex {
+    LogIndex(id.index + 1)
+}
+
+/// How far a group is applied, as its database keeps it.
+pub(crate) fn applied(id: &LogId) -> Applied {
+    Applied { index: position(id).0, log_id: encode(&log_id(id)) }
+}
+
+/// The opposite of [`applied`]; none before the first entry.
+pub(crate) fn read_applied(applied: &Applied) -> Result<Option<LogId>, RecordError> {
+    if applied.index == 0 { Ok(None) } else { decode_log_id(applied.log_id.clone()).map(Some) }
+}
+
 pub(crate) fn vote(vote: &Vote) -> pb::Vote {
     let leader = vote.leader_id();
     pb::Vote { term: leader.term, node: leader.node_id, committed: vote.is_committed() }
@@ -90,6 +107,13 @@ pub(crate) fn stored_membership(stored: &StoredMembership) -> pb::StoredMembersh
 pub(crate) fn read_stored_membership(record: pb::StoredMembership) -> Result<StoredMembership, RecordError> {
     let membership = record.membership.ok_or(RecordError::Missing("membership"))?;
     Ok(StoredMembership::new(record.log_id.map(read_log_id), read_membership(membership)?))
+}
+
+pub(crate) fn decode_stored_membership(bytes: Bytes) -> Result<StoredMembership, RecordError> {
+    if bytes.is_empty() {
+        return Ok(StoredMembership::default());
+    }
+    read_stored_membership(pb::StoredMembership::decode(bytes)?)
 }
 
 pub(crate) fn entry(entry: &Entry) -> pb::Entry {

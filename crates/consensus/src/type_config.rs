@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use buzon_model::reply::Outcome;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -19,6 +20,9 @@ pub(crate) type LeaderId = openraft::type_config::alias::LeaderIdOf<TypeConfig>;
 pub(crate) type Vote = openraft::type_config::alias::VoteOf<TypeConfig>;
 pub(crate) type Entry = openraft::type_config::alias::EntryOf<TypeConfig>;
 pub(crate) type Membership = openraft::Membership<u64, openraft::impls::BasicNode>;
+pub(crate) type EntryResponder = openraft::storage::EntryResponder<TypeConfig>;
+pub(crate) type SnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<TypeConfig>;
+pub(crate) type Raft = openraft::Raft<TypeConfig, crate::apply::Applier>;
 pub(crate) type StoredMembership = openraft::type_config::alias::StoredMembershipOf<TypeConfig>;
 
 /// An encoded log command: raft carries it and does not look inside.
@@ -37,9 +41,10 @@ impl fmt::Display for LogCommand {
     }
 }
 
-/// What apply answers to the proposer; it does not leave the process.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Answer(pub(crate) Bytes);
+/// What apply tells the proposer; it does not leave the process. Nothing for entries that are no commands, and when
+/// what the entry came to was lost with a database error.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answer(pub(crate) Option<Outcome>);
 
 /// openraft asks for serde on its types; ours are written as protobuf only (`record`), so nothing may ever use it.
 macro_rules! never_by_serde {

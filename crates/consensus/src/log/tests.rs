@@ -10,13 +10,14 @@ use buzon_types::id::{GroupId, NodeId};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::LogError;
 use super::backend::{LogBackend, LogRecord};
 use super::group::GroupLog;
 use super::identity::LogOwner;
+use super::options::LogOptions;
 use super::raft_engine::RaftEngineLog;
 use super::shared::{FatalHandler, SharedLog};
 use super::testing::FaultyFileSystem;
-use super::{LogError, LogOptions};
 
 const OWNER: LogOwner = LogOwner { cluster: 1, node: NodeId(1), incarnation: 1 };
 

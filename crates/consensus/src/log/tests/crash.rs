@@ -11,9 +11,9 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::{open, record};
-use crate::log::LogOptions;
 use crate::log::backend::LogRecord;
 use crate::log::group::GroupLog;
+use crate::log::options::LogOptions;
 use crate::log::shared::SharedLog;
 use crate::log::testing::{FaultyFileSystem, Unsynced};
 

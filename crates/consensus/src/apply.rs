@@ -1,0 +1,111 @@
+//! Apply: committed entries → rows, in log order (DESIGN D1, D2).
+//!
+//! ```text
+//! entries ─▶ flushed in our log? ─▶ load what is missing ─▶ decide ─▶ one SQL transaction ─▶ answer ─▶ events
+//!                                        any database error: caches go, replay from the stored position
+//! ```
+//! This file is what openraft calls; the work is in `machine` (one group's state) and `snapshot`.
+
+mod machine;
+mod snapshot;
+mod view;
+
+use std::io;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt as _};
+use openraft::entry::RaftEntry as _;
+use openraft::storage::{RaftSnapshotBuilder, RaftStateMachine, Snapshot};
+use openraft::type_config::alias::SnapshotOf;
+
+pub(crate) use self::machine::{Machine, MachineParts};
+pub(crate) use self::snapshot::{SnapshotData, Staged};
+pub use self::view::View;
+use crate::record;
+use crate::type_config::{Answer, Entry, EntryResponder, LogId, SnapshotMeta, StoredMembership, TypeConfig};
+
+/// Entries in one transaction: enough to make its commit cheap, few enough to answer the first one soon.
+const BATCH_ENTRIES_MAX: usize = 1024;
+
+/// A group's state machine, as openraft sees it.
+#[derive(Clone)]
+pub(crate) struct Applier {
+    machine: Arc<Machine>,
+}
+
+impl Applier {
+    pub(crate) fn new(machine: Arc<Machine>) -> Self {
+        Self { machine }
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for Applier {
+    type SnapshotData = SnapshotData;
+    type SnapshotBuilder = Self;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        let head = self.machine.head().await?;
+        let membership = record::decode_stored_membership(head.membership)?;
+        Ok((record::read_applied(&head.applied)?, membership))
+    }
+
+    async fn apply<S>(&mut self, entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder>> + Unpin + Send,
+    {
+        let mut batches = entries.ready_chunks(BATCH_ENTRIES_MAX);
+        while let Some(batch) = batches.next().await {
+            let (mut entries, mut responders): (Vec<Entry>, Vec<_>) = (Vec::new(), Vec::new());
+            for item in batch {
+                let (entry, responder) = item?;
+                entries.push(entry);
+                responders.push(responder);
+            }
+            let outcomes = self.machine.apply(&entries).await?;
+            for (responder, outcome) in responders.into_iter().zip(outcomes) {
+                if let Some(responder) = responder {
+                    responder.send(Answer(outcome));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
+        tracing::info!(group = %self.machine.group(), meta = ?meta.last_log_id, "install a snapshot");
+        Ok(self.machine.install(snapshot).await?)
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotData>>> {
+        let (last, membership) = self.applied_state().await?;
+        let data = || SnapshotData::Rows(Arc::clone(&self.machine));
+        let meta = |last| SnapshotMeta { last_log_id: Some(last), last_membership: membership };
+        Ok(last.map(|last| Snapshot { meta: meta(last), snapshot: data() }))
+    }
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Applier {
+    type SnapshotData = SnapshotData;
+
+    /// A snapshot is where the rows stand, and that they are on the database's disk: the log may then be purged.
+    /// Rows are read when it is sent.
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, SnapshotData>> {
+        let head = self.machine.head().await?;
+        let durable = self.machine.flush().await?;
+        if durable < head.applied.index {
+            return Err(io::Error::other("the database did not flush what was applied"));
+        }
+        let last_membership = record::decode_stored_membership(head.membership)?;
+        let meta = SnapshotMeta { last_log_id: record::read_applied(&head.applied)?, last_membership };
+        Ok(Snapshot { meta, snapshot: SnapshotData::Rows(Arc::clone(&self.machine)) })
+    }
+}
+
+/// The first index of a batch, for messages.
+fn first_index(entries: &[Entry]) -> u64 {
+    entries.first().map_or(0, |entry| entry.index())
+}

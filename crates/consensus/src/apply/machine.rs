@@ -1,0 +1,468 @@
+//! One group's state in memory over its rows, moved only by log entries, in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use buzon_meta_store::error::StoreError;
+use buzon_meta_store::store::{Applied, Batch, GroupHead, MetaStore};
+use buzon_model::change::Change;
+use buzon_model::command::Entry as Command;
+use buzon_model::decide::decide;
+use buzon_model::event::events;
+use buzon_model::read::{AccountEvent, EventKind};
+use buzon_model::reply::Outcome;
+use buzon_model::scope::Need;
+use buzon_model::state::State;
+use buzon_types::id::{AccountId, GroupId, LogIndex};
+use bytes::Bytes;
+use openraft::EntryPayload;
+use openraft::entry::RaftEntry as _;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::first_index;
+use crate::log::LogError;
+use crate::log::group::GroupLog;
+use crate::record::{self, RecordError};
+use crate::type_config::{Entry, StoredMembership};
+
+/// The first wait after a database error; doubled up to the longest.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
+/// A database that comes back is found within this.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
+/// Log read at once for a replay.
+const REPLAY_BYTES: usize = 4 << 20;
+/// Loads for one command lead to one another at most so often (an address to an account to a mailbox); more is a
+/// fault of the model.
+const LOAD_ROUNDS_MAX: usize = 16;
+/// Events that a slow listener may be behind; then it is told that there is a gap.
+const EVENTS_MAX: usize = 4096;
+
+/// Why entries cannot be applied.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApplyError {
+    #[error("use the database of group {0}")]
+    Store(GroupId, #[source] StoreError),
+    #[error("the database of group {0} restarted")]
+    Restarted(GroupId),
+    #[error(
+        "the database of group {group} stands at {applied}, its log ends at {log}: one of them is not ours"
+    )]
+    Ahead { group: GroupId, applied: u64, log: u64 },
+    #[error(
+        "the database of group {group} stands at {applied}, its log begins after {log}: it must be refilled"
+    )]
+    Behind { group: GroupId, applied: u64, log: u64 },
+    #[error("entry {index} of group {group} is not known to this version")]
+    Undecodable {
+        group: GroupId,
+        index: u64,
+        #[source]
+        source: buzon_proto::log::DecodeError,
+    },
+    #[error(
+        "the rows for entry {index} of group {group} cannot be loaded: {need:?} is missing again and again"
+    )]
+    Unloadable { group: GroupId, index: u64, need: Option<Need> },
+    #[error("read a raft record")]
+    Record(#[from] RecordError),
+    #[error("use the log")]
+    Log(#[from] LogError),
+    #[error("the group is stopping")]
+    Stopping,
+}
+
+impl From<ApplyError> for std::io::Error {
+    fn from(error: ApplyError) -> Self {
+        std::io::Error::other(error)
+    }
+}
+
+impl ApplyError {
+    /// Whether replaying after a while can help.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Store(_, error) => {
+                matches!(error, StoreError::Unavailable(_) | StoreError::AppliedMismatch { .. })
+            }
+            Self::Restarted(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// What a machine is made of.
+pub(crate) struct MachineParts {
+    pub(crate) group: GroupId,
+    pub(crate) store: Arc<dyn MetaStore>,
+    /// None only in openraft's storage suite, which applies entries that no log holds.
+    pub(crate) log: Option<GroupLog>,
+    pub(crate) cache_bytes_max: usize,
+    pub(crate) stop: CancellationToken,
+}
+
+/// The state in memory and where it stands; always as of the last commit when nobody holds the write lock.
+pub(crate) struct Loaded {
+    pub(crate) state: State,
+    pub(crate) head: GroupHead,
+    /// Rows may be loaded into this state only while the server is the same.
+    server: u64,
+}
+
+/// See the module.
+pub(crate) struct Machine {
+    parts: MachineParts,
+    /// None after a database error, until it is loaded and replayed.
+    loaded: Arc<RwLock<Option<Loaded>>>,
+    applied: watch::Sender<LogIndex>,
+    /// What the database has on its disk, as last heard.
+    durable: watch::Sender<u64>,
+    events: broadcast::Sender<AccountEvent>,
+}
+
+/// What goes into the next transaction.
+#[derive(Default)]
+struct Pending {
+    changes: Vec<Change>,
+    applied: Option<Applied>,
+    membership: Option<Bytes>,
+}
+
+impl Machine {
+    pub(crate) fn new(parts: MachineParts) -> Self {
+        Self {
+            parts,
+            loaded: Arc::default(),
+            applied: watch::Sender::new(LogIndex(0)),
+            durable: watch::Sender::new(0),
+            events: broadcast::Sender::new(EVENTS_MAX),
+        }
+    }
+
+    pub(crate) fn group(&self) -> GroupId {
+        self.parts.group
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn MetaStore> {
+        &self.parts.store
+    }
+
+    pub(crate) fn log(&self) -> Option<&GroupLog> {
+        self.parts.log.as_ref()
+    }
+
+    /// How far readers can see.
+    pub(crate) fn applied(&self) -> watch::Receiver<LogIndex> {
+        self.applied.subscribe()
+    }
+
+    pub(crate) fn events(&self) -> broadcast::Receiver<AccountEvent> {
+        self.events.subscribe()
+    }
+
+    /// Where the rows stand.
+    pub(crate) async fn head(&self) -> Result<GroupHead, ApplyError> {
+        let mut slot = self.loaded.write().await;
+        Ok(self.ensure_loaded(&mut slot).await?.head.clone())
+    }
+
+    /// Makes the database flush; up to where the rows are on its disk.
+    pub(crate) async fn flush(&self) -> Result<u64, ApplyError> {
+        let store = self.store();
+        let durable =
+            store.durable_index(self.group(), true).await.map_err(|error| self.store_error(error))?;
+        self.durable.send_replace(durable);
+        Ok(durable)
+    }
+
+    /// Up to where the rows are known to be on the database's disk.
+    pub(crate) fn durable(&self) -> u64 {
+        *self.durable.borrow()
+    }
+
+    /// Applies entries that are committed; what each came to. Returns when they are in the database, however often
+    /// that fails in between; an error means that a human must look.
+    pub(crate) async fn apply(&self, entries: &[Entry]) -> Result<Vec<Option<Outcome>>, ApplyError> {
+        // openraft may hand out entries that a majority of others has flushed, but not this node.
+        if let Some((log, last)) = self.parts.log.as_ref().zip(entries.last()) {
+            log.wait_flushed(last.index()).await?;
+        }
+        let mut outcomes = vec![None; entries.len()];
+        let mut wait = RETRY_AFTER;
+        loop {
+            match self.try_apply(entries, &mut outcomes).await {
+                Ok(()) => return Ok(outcomes),
+                Err(error) if error.is_passing() => {
+                    let (group, first) = (self.group(), first_index(entries));
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(%group, first, %error, cause, "drop caches and replay after a database error");
+                }
+                Err(error) => return Err(error),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_AFTER_MAX),
+                () = self.parts.stop.cancelled() => return Err(ApplyError::Stopping),
+            }
+        }
+    }
+
+    async fn try_apply(&self, entries: &[Entry], outcomes: &mut [Option<Outcome>]) -> Result<(), ApplyError> {
+        let mut slot = self.loaded.write().await;
+        let first = first_index(entries);
+        let result = async {
+            let loaded = self.ensure_loaded(&mut slot).await?;
+            // Behind what is handed out: the database lost transactions, or the node just started.
+            self.replay(loaded, first).await?;
+            self.apply_to(loaded, entries, outcomes).await
+        };
+        let result = result.await;
+        if result.is_err() {
+            *slot = None;
+        }
+        result
+    }
+
+    /// Loads the state if it is not, and brings it to where readers have seen it.
+    pub(super) async fn ensure_loaded<'a>(
+        &self,
+        slot: &'a mut Option<Loaded>,
+    ) -> Result<&'a mut Loaded, ApplyError> {
+        if slot.is_none() {
+            let mut loaded = self.load().await?;
+            let seen = self.applied.borrow().0;
+            self.replay(&mut loaded, seen).await?;
+            self.publish(&loaded, Vec::new());
+            *slot = Some(loaded);
+        }
+        Ok(slot.as_mut().expect("set just above"))
+    }
+
+    async fn load(&self) -> Result<Loaded, ApplyError> {
+        let (store, group) = (self.store(), self.group());
+        let load = async {
+            // First, so that a restart while loading is noticed with the next load.
+            let server = store.server_incarnation().await?;
+            let head = match store.head(group).await? {
+                Some(head) => head,
+                None => {
+                    store.create_group(group).await?;
+                    let applied = Applied::default();
+                    GroupHead { group, applied, membership: Bytes::new() }
+                }
+            };
+            let state = State::new(group, store.seed(group).await?);
+            Ok(Loaded { state, head, server })
+        };
+        let loaded = load.await.map_err(|error| self.store_error(error))?;
+        self.check_against_log(&loaded.head)?;
+        Ok(loaded)
+    }
+
+    /// A database is never ahead of its log, except between the two steps of installing a snapshot.
+    fn check_against_log(&self, head: &GroupHead) -> Result<(), ApplyError> {
+        let Some(log) = self.log() else { return Ok(()) };
+        let (view, applied, group) = (log.view(), head.applied.index, self.group());
+        if applied > view.held.end && !self.is_installing(&view, head)? {
+            return Err(ApplyError::Ahead { group, applied, log: view.held.end });
+        }
+        if applied < view.held.start {
+            return Err(ApplyError::Behind { group, applied, log: view.held.start });
+        }
+        Ok(())
+    }
+
+    /// Applies what the log holds between where `loaded` stands and the entry at `until` (openraft's index).
+    async fn replay(&self, loaded: &mut Loaded, until: u64) -> Result<(), ApplyError> {
+        let Some(log) = self.log() else { return Ok(()) };
+        while loaded.head.applied.index < until {
+            let records = log.read(loaded.head.applied.index..until, REPLAY_BYTES).await?;
+            let entries = records.into_iter().map(|it| record::decode_entry(it.bytes));
+            let entries: Vec<Entry> = entries.collect::<Result<_, _>>()?;
+            if first_index(&entries) != loaded.head.applied.index || entries.is_empty() {
+                let (group, applied) = (self.group(), loaded.head.applied.index);
+                return Err(ApplyError::Behind { group, applied, log: first_index(&entries) });
+            }
+            let mut outcomes = vec![None; entries.len()];
+            self.apply_to(loaded, &entries, &mut outcomes).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply_to(
+        &self,
+        loaded: &mut Loaded,
+        entries: &[Entry],
+        outcomes: &mut [Option<Outcome>],
+    ) -> Result<(), ApplyError> {
+        let new = |entry: &&Entry| entry.index() >= loaded.head.applied.index;
+        let skip = entries.iter().take_while(|entry| !new(entry)).count();
+        let (entries, outcomes) = (&entries[skip..], &mut outcomes[skip..]);
+        let commands = entries.iter().map(|entry| self.decode(entry));
+        let commands: Vec<Option<Command>> = commands.collect::<Result<_, _>>()?;
+        self.load_ahead(loaded, &commands).await?;
+        let mut pending = Pending::default();
+        for ((entry, command), outcome) in entries.iter().zip(&commands).zip(outcomes) {
+            if let Some(command) = command {
+                *outcome = Some(self.decide(loaded, &mut pending, entry.index(), command).await?);
+            } else if let EntryPayload::Membership(membership) = &entry.payload {
+                let stored = StoredMembership::new(Some(entry.log_id()), membership.clone());
+                pending.membership = Some(record::encode(&record::stored_membership(&stored)));
+            }
+            pending.applied = Some(record::applied(&entry.log_id()));
+        }
+        self.commit(loaded, pending).await?;
+        loaded.state.shrink(self.parts.cache_bytes_max);
+        Ok(())
+    }
+
+    fn decode(&self, entry: &Entry) -> Result<Option<Command>, ApplyError> {
+        let EntryPayload::Normal(command) = &entry.payload else { return Ok(None) };
+        let (group, index) = (self.group(), entry.index());
+        let decoded = buzon_proto::log::decode_entry(command.0.clone());
+        decoded.map(Some).map_err(|source| ApplyError::Undecodable { group, index, source })
+    }
+
+    /// Loads what the batch's commands miss before any of them is decided, so that the batch is not broken up.
+    async fn load_ahead(&self, loaded: &mut Loaded, commands: &[Option<Command>]) -> Result<(), ApplyError> {
+        for _ in 0..LOAD_ROUNDS_MAX {
+            let mut needs: Vec<Need> = Vec::new();
+            for command in commands.iter().flatten() {
+                for need in loaded.state.missing(&command.command) {
+                    if !needs.contains(&need) {
+                        needs.push(need);
+                    }
+                }
+            }
+            if needs.is_empty() {
+                break;
+            }
+            self.load_rows(loaded, needs).await?;
+        }
+        Ok(())
+    }
+
+    async fn decide(
+        &self,
+        loaded: &mut Loaded,
+        pending: &mut Pending,
+        index: u64,
+        command: &Command,
+    ) -> Result<Outcome, ApplyError> {
+        let mut needs = loaded.state.missing(&command.command);
+        for _ in 0..LOAD_ROUNDS_MAX {
+            if needs.is_empty() {
+                break;
+            }
+            // Rows are loaded as of the last commit, so what was decided so far must be committed first.
+            self.commit(loaded, std::mem::take(pending)).await?;
+            self.load_rows(loaded, needs).await?;
+            needs = loaded.state.missing(&command.command);
+        }
+        if !needs.is_empty() {
+            return Err(ApplyError::Unloadable {
+                group: self.group(),
+                index,
+                need: needs.into_iter().next(),
+            });
+        }
+        let decision = decide(&loaded.state, command);
+        loaded.state.absorb(&decision.changes);
+        pending.changes.extend(decision.changes);
+        Ok(decision.outcome)
+    }
+
+    /// Loads rows into the state, which must hold nothing that is not committed.
+    pub(super) async fn load_rows(&self, loaded: &mut Loaded, needs: Vec<Need>) -> Result<(), ApplyError> {
+        let (store, group) = (self.store(), self.group());
+        for need in needs {
+            let rows = store.load(group, &need).await.map_err(|error| self.store_error(error))?;
+            loaded.state.insert(rows);
+        }
+        self.check_server(loaded.server).await
+    }
+
+    /// A server that restarted may have lost its last transactions, so rows read from it may be older than the
+    /// state. Asked after reading.
+    pub(super) async fn check_server(&self, server: u64) -> Result<(), ApplyError> {
+        let now = self.store().server_incarnation().await.map_err(|error| self.store_error(error))?;
+        if now == server { Ok(()) } else { Err(ApplyError::Restarted(self.group())) }
+    }
+
+    async fn commit(&self, loaded: &mut Loaded, pending: Pending) -> Result<(), ApplyError> {
+        let Some(applied) = pending.applied else { return Ok(()) };
+        let batch = Batch {
+            group: self.group(),
+            expected_index: loaded.head.applied.index,
+            applied: applied.clone(),
+            membership: pending.membership.clone(),
+            changes: &pending.changes,
+        };
+        self.store().commit(batch).await.map_err(|error| self.store_error(error))?;
+        loaded.head.applied = applied;
+        if let Some(membership) = pending.membership {
+            loaded.head.membership = membership;
+        }
+        self.publish(loaded, events(&pending.changes));
+        Ok(())
+    }
+
+    /// Tells readers and listeners how far the rows are.
+    fn publish(&self, loaded: &Loaded, events: Vec<(AccountId, EventKind)>) {
+        let (group, index) = (self.group(), LogIndex(loaded.head.applied.index));
+        self.applied.send_if_modified(|applied| {
+            let moved = index > *applied;
+            *applied = index.max(*applied);
+            moved
+        });
+        for (account, kind) in events {
+            // An error means that nobody listens.
+            let _ = self.events.send(AccountEvent { group, index, account, kind });
+        }
+    }
+
+    /// The rows were replaced as a whole: listeners must ask for everything again.
+    pub(super) fn publish_gap(&self, loaded: &Loaded) {
+        self.publish(loaded, vec![(AccountId(0), EventKind::Gap)]);
+    }
+
+    pub(super) fn loaded(&self) -> &Arc<RwLock<Option<Loaded>>> {
+        &self.loaded
+    }
+
+    pub(super) fn store_error(&self, error: StoreError) -> ApplyError {
+        ApplyError::Store(self.group(), error)
+    }
+
+    /// The state with the rows that `needs` asks for, held still while the guard lives: entries wait.
+    pub(crate) async fn look(
+        &self,
+        needs: impl Fn(&State) -> Vec<Need> + Send,
+    ) -> Result<OwnedRwLockReadGuard<Option<Loaded>, Loaded>, ApplyError> {
+        for _ in 0..LOAD_ROUNDS_MAX {
+            let guard = Arc::clone(&self.loaded).read_owned().await;
+            if let Ok(guard) = OwnedRwLockReadGuard::try_map(guard, Option::as_ref)
+                && needs(&guard.state).is_empty()
+            {
+                return Ok(guard);
+            }
+            let mut slot = self.loaded.write().await;
+            let result = async {
+                let loaded = self.ensure_loaded(&mut slot).await?;
+                let needs = needs(&loaded.state);
+                loaded.state.shrink(self.parts.cache_bytes_max);
+                self.load_rows(loaded, needs).await
+            };
+            if let Err(error) = result.await {
+                *slot = None;
+                return Err(error);
+            }
+        }
+        Err(ApplyError::Unloadable { group: self.group(), index: self.applied.borrow().0, need: None })
+    }
+}
+
+impl Loaded {
+    pub(super) fn server(&self) -> u64 {
+        self.server
+    }
+}

@@ -1,0 +1,235 @@
+//! One raft group on this node: propose, read, listen.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buzon_model::command::Entry;
+use buzon_model::limits::ENTRY_BYTES_MAX;
+use buzon_model::read::{AccountEvent, ReadAt};
+use buzon_model::reply::Outcome;
+use buzon_model::scope::Need;
+use buzon_model::state::State;
+use buzon_proto::status::LeaderHint;
+use buzon_types::id::{GroupId, LogIndex, NodeId};
+use openraft::ReadPolicy;
+use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::impls::BasicNode;
+use tokio::sync::{broadcast, watch};
+
+use crate::apply::{Machine, View};
+use crate::error::{OpenError, ProposeError, ReadError};
+use crate::record;
+use crate::type_config::{LogCommand, Raft};
+
+/// A read that waits longer for an index than this would be repeated by its client anyway.
+const READ_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// What a proposal came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposed {
+    /// Where it stands in the log: a read at this index sees it.
+    pub index: LogIndex,
+    /// What the model says.
+    pub outcome: Outcome,
+}
+
+/// What is known of a group on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// The term of this node's vote.
+    pub term: u64,
+    /// Who leads, as far as this node knows.
+    pub leader: Option<LeaderHint>,
+    /// Whether it is this node.
+    pub leads: bool,
+    /// The last entry of this node's log.
+    pub last: LogIndex,
+    /// How far it is applied.
+    pub applied: LogIndex,
+    /// How far its log is purged.
+    pub purged: LogIndex,
+    /// Voters and learners with their addresses.
+    pub members: BTreeMap<NodeId, String>,
+}
+
+/// A group's handle; clones are the same group.
+#[derive(Clone)]
+pub struct Group {
+    raft: Raft,
+    machine: Arc<Machine>,
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Group").field(&self.id()).finish()
+    }
+}
+
+impl Group {
+    pub(crate) fn new(raft: Raft, machine: Arc<Machine>) -> Self {
+        Self { raft, machine }
+    }
+
+    pub(crate) fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
+    pub(crate) fn machine(&self) -> &Arc<Machine> {
+        &self.machine
+    }
+
+    /// Which group.
+    pub fn id(&self) -> GroupId {
+        self.machine.group()
+    }
+
+    /// Puts an entry into the log. When this returns, the entry is durable on a majority and applied here.
+    ///
+    /// The caller sets a deadline by dropping this; what happened to the entry is unknown then.
+    ///
+    /// # Errors
+    /// Ask [`ProposeError::outcome`]: an unknown one may only be repeated with the same request id.
+    pub async fn propose(&self, entry: &Entry) -> Result<Proposed, ProposeError> {
+        let encoded = buzon_proto::log::encode_entry(entry);
+        if encoded.len() > ENTRY_BYTES_MAX {
+            return Err(ProposeError::TooLarge { bytes: encoded.len() });
+        }
+        let written = self.raft.client_write(LogCommand(encoded)).await?;
+        let index = record::position(&written.log_id);
+        let outcome = written.data.0.ok_or(ProposeError::OutcomeLost)?;
+        Ok(Proposed { index, outcome })
+    }
+
+    /// The state as fresh as asked for, with the rows that `needs` names; `needs` is asked again after each load,
+    /// until it names none ([`State::missing_of`] leaves out what is loaded).
+    ///
+    /// Linearizable reads that wait at the same time share one ReadIndex round. No lease is trusted.
+    pub async fn read(
+        &self,
+        at: ReadAt,
+        needs: impl Fn(&State) -> Vec<Need> + Send,
+    ) -> Result<View, ReadError> {
+        let index = match at {
+            ReadAt::Linearizable => {
+                let linearizer = self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await?;
+                LogIndex(linearizer.read_log_id().index() + 1)
+            }
+            ReadAt::Index(index) => {
+                self.check_leads()?;
+                index
+            }
+        };
+        self.wait_applied(index).await?;
+        let look = self.machine.look(needs).await;
+        let guard = look.map_err(|error| ReadError::Unavailable(error.into()))?;
+        Ok(View::new(Arc::clone(&self.machine), guard))
+    }
+
+    /// How far the group is applied on this node.
+    pub fn applied(&self) -> watch::Receiver<LogIndex> {
+        self.machine.applied()
+    }
+
+    /// What happens to accounts from now on. A listener that falls behind is told that it lagged, and must ask for
+    /// everything again, as after [`buzon_model::read::EventKind::Gap`].
+    pub fn events(&self) -> broadcast::Receiver<AccountEvent> {
+        self.machine.events()
+    }
+
+    /// What this node knows of the group.
+    pub fn status(&self) -> GroupStatus {
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        let position = |index: Option<u64>| LogIndex(index.map_or(0, |index| index + 1));
+        let nodes = metrics.membership_config.nodes();
+        GroupStatus {
+            term: metrics.current_term,
+            leader: self.leader(),
+            leads: metrics.current_leader == Some(metrics.id),
+            last: position(metrics.last_log_index),
+            applied: *self.machine.applied().borrow(),
+            purged: position(metrics.purged.map(|id| id.index)),
+            members: nodes.map(|(id, node)| (NodeId(*id), node.addr.clone())).collect(),
+        }
+    }
+
+    /// Who leads the group, as far as this node knows.
+    pub fn leader(&self) -> Option<LeaderHint> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let leader = metrics.current_leader?;
+        let node = metrics.membership_config.membership().get_node(&leader)?;
+        Some(LeaderHint { node: NodeId(leader), address: node.addr.clone() })
+    }
+
+    /// Waits until this node knows of a leader.
+    pub async fn wait_for_leader(&self) -> Result<LeaderHint, ReadError> {
+        let mut metrics = self.raft.metrics();
+        loop {
+            if let Some(leader) = self.leader() {
+                return Ok(leader);
+            }
+            metrics.changed().await.map_err(|error| ReadError::Stopped(error.into()))?;
+        }
+    }
+
+    /// Asks another member to lead: before this node goes away.
+    pub async fn transfer_leader(&self, to: NodeId) -> Result<(), ReadError> {
+        let asked = self.raft.trigger().transfer_leader(to.0).await;
+        asked.map_err(|error| ReadError::Stopped(error.into()))
+    }
+
+    /// Adds a member that only follows, and waits until it has caught up.
+    pub async fn add_learner(&self, node: NodeId, address: &str) -> Result<(), OpenError> {
+        let added = self.raft.add_learner(node.0, BasicNode::new(address), true).await;
+        added.map(drop).map_err(|error| OpenError::Group { group: self.id(), source: error.into() })
+    }
+
+    /// Makes these the voters; each must be a member.
+    pub async fn set_voters(&self, voters: impl IntoIterator<Item = NodeId>) -> Result<(), OpenError> {
+        let voters: std::collections::BTreeSet<u64> = voters.into_iter().map(|node| node.0).collect();
+        let changed = self.raft.change_membership(voters, true).await;
+        changed.map(drop).map_err(|error| OpenError::Group { group: self.id(), source: error.into() })
+    }
+
+    /// Notes where the rows stand, and lets the log go that is not needed for that.
+    pub async fn snapshot(&self) -> Result<(), ReadError> {
+        self.raft.trigger().snapshot().await.map_err(|error| ReadError::Stopped(error.into()))
+    }
+
+    /// Gives up as much of the log as the database's disk allows.
+    pub(crate) async fn relieve_log(&self) -> Result<(), ReadError> {
+        self.snapshot().await?;
+        let durable = self.machine.flush().await.map_err(|error| ReadError::Unavailable(error.into()))?;
+        let Some(through) = durable.checked_sub(1) else { return Ok(()) };
+        let purged = self.raft.trigger().purge_log(through).await;
+        purged.map_err(|error| ReadError::Stopped(error.into()))
+    }
+
+    pub(crate) async fn shutdown(&self) {
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::error!(group = %self.id(), %error, "stop a raft group");
+        }
+    }
+
+    fn check_leads(&self) -> Result<(), ReadError> {
+        let metrics = self.raft.metrics();
+        let leads = {
+            let metrics = metrics.borrow_watched();
+            metrics.current_leader == Some(metrics.id)
+        };
+        if leads { Ok(()) } else { Err(ReadError::NotLeader { leader: self.leader() }) }
+    }
+
+    async fn wait_applied(&self, index: LogIndex) -> Result<(), ReadError> {
+        let mut applied = self.machine.applied();
+        let reached =
+            tokio::time::timeout(READ_WAIT_MAX, applied.wait_for(|applied| *applied >= index)).await;
+        match reached {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(ReadError::Stopped(error.into())),
+            Err(late) => Err(ReadError::Unavailable(late.into())),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Raft between nodes: all groups of a node share one connection to each peer. See `raft.proto`.
+
+mod client;
+mod peers;
+mod server;
+
+pub(crate) use self::client::Network;
+pub(crate) use self::peers::Peers;
+pub(crate) use self::server::Transport;
+
+/// A message carries at most 4 MiB of entries and then one more of 1 MiB, with some framing.
+const MESSAGE_BYTES_MAX: usize = 8 << 20;

@@ -1,0 +1,232 @@
+//! What a group says to one peer.
+
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buzon_meta_store::store::Page;
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::impls::BasicNode;
+use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::type_config::alias::SnapshotOf;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use super::peers::Peers;
+use crate::apply::{Machine, SnapshotData};
+use crate::pb;
+use crate::pb::append_entries_response::Outcome;
+use crate::pb::raft_transport_client::RaftTransportClient;
+use crate::pb::snapshot_part::Part;
+use crate::record;
+use crate::type_config::{TypeConfig, Vote};
+
+type RpcError = RPCError<TypeConfig>;
+type StreamError = StreamingError<TypeConfig>;
+
+/// Pages read ahead of the network while a snapshot is sent.
+const PAGES_AHEAD_MAX: usize = 4;
+
+/// Makes clients for one group.
+#[derive(Clone)]
+pub(crate) struct Network {
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) group: u64,
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = PeerClient;
+
+    async fn new_client(&mut self, target: u64, node: &BasicNode) -> PeerClient {
+        let (peers, group) = (Arc::clone(&self.peers), self.group);
+        PeerClient { peers, group, target, address: node.addr.clone() }
+    }
+}
+
+/// One group's way to one peer.
+pub(crate) struct PeerClient {
+    peers: Arc<Peers>,
+    group: u64,
+    target: u64,
+    address: String,
+}
+
+impl PeerClient {
+    fn client(&self) -> Result<RaftTransportClient<Channel>, RpcError> {
+        let client = self.peers.client(self.target, &self.address);
+        client.map_err(|error| RpcError::Unreachable(Unreachable::new(&error)))
+    }
+
+    fn header(&self) -> Option<pb::Header> {
+        Some(self.peers.header(self.group, self.target))
+    }
+}
+
+impl RaftNetworkV2<TypeConfig> for PeerClient {
+    type SnapshotData = SnapshotData;
+
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
+        let message = pb::AppendEntriesRequest {
+            header: self.header(),
+            vote: Some(record::vote(&request.vote)),
+            previous: request.prev_log_id.as_ref().map(record::log_id),
+            entries: request.entries.iter().map(record::entry).collect(),
+            committed: request.leader_commit.as_ref().map(record::log_id),
+        };
+        let mut client = self.client()?;
+        let answer = within(option.hard_ttl(), client.append_entries(message)).await?;
+        match answer.outcome {
+            Some(Outcome::Success(_)) => Ok(AppendEntriesResponse::Success),
+            Some(Outcome::Partial(partial)) => {
+                Ok(AppendEntriesResponse::PartialSuccess(partial.matching.map(record::read_log_id)))
+            }
+            Some(Outcome::Conflict(_)) => Ok(AppendEntriesResponse::Conflict),
+            Some(Outcome::HigherVote(vote)) => Ok(AppendEntriesResponse::HigherVote(record::read_vote(vote))),
+            None => Err(nonsense()),
+        }
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        let (mut client, message) = (self.client()?, vote_message(self.header(), &request));
+        vote_answer(within(option.hard_ttl(), client.vote(message)).await?)
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        let (mut client, message) = (self.client()?, vote_message(self.header(), &request));
+        vote_answer(within(option.hard_ttl(), client.pre_vote(message)).await?)
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: SnapshotOf<TypeConfig, SnapshotData>,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamError> {
+        let SnapshotData::Rows(machine) = snapshot.snapshot else {
+            return Err(StreamError::Network(NetworkError::from_string("a staged snapshot is not sent on")));
+        };
+        let mut client = self.client().map_err(|error| StreamError::Unreachable(Unreachable::new(&error)))?;
+        let begin = pb::SnapshotBegin { header: self.header(), vote: Some(record::vote(&vote)) };
+        let (parts, receiver) = mpsc::channel(PAGES_AHEAD_MAX);
+        export(machine, begin, parts);
+        let sent = client.install_snapshot(ReceiverStream::new(receiver));
+        tokio::select! {
+            // Dropping the call ends the stream, and with it the export.
+            closed = cancel => Err(StreamError::Closed(closed)),
+            answer = sent => match answer {
+                Ok(answer) => match answer.into_inner().vote {
+                    Some(vote) => Ok(SnapshotResponse::new(record::read_vote(vote))),
+                    None => Err(StreamError::Network(NetworkError::from_string("an empty answer"))),
+                },
+                Err(status) => Err(StreamError::Unreachable(Unreachable::new(&status))),
+            },
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RpcError> {
+        let message = pb::TransferLeaderRequest {
+            header: self.header(),
+            from_leader: Some(record::vote(request.from_leader())),
+            last: request.last_log_id().map(record::log_id),
+        };
+        let mut client = self.client()?;
+        let answer = within(option.hard_ttl(), client.transfer_leader(message)).await?;
+        match answer.outcome {
+            Some(pb::transfer_leader_response::Outcome::Accepted(_)) => Ok(Ok(())),
+            Some(pb::transfer_leader_response::Outcome::Refused(why)) => {
+                Err(RpcError::Network(NetworkError::from_string(why)))
+            }
+            None => Err(nonsense()),
+        }
+    }
+}
+
+/// Reads a group's rows on a thread that may block while the network is slower than the database.
+fn export(machine: Arc<Machine>, begin: pb::SnapshotBegin, parts: mpsc::Sender<pb::SnapshotPart>) {
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || {
+        // An error means that the receiver is gone: nobody wants the rest.
+        let send = |part| futures::executor::block_on(parts.send(pb::SnapshotPart { part: Some(part) }));
+        if send(Part::Begin(begin)).is_err() {
+            return;
+        }
+        let mut pages = 0;
+        let mut visit = |page: Page| {
+            pages += 1;
+            if send(Part::Page(page.0)).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let group = machine.group();
+        let head = match runtime.block_on(machine.store().export(group, &mut visit)) {
+            Ok(head) => head,
+            Err(error) => return tracing::warn!(%group, %error, "export a snapshot"),
+        };
+        match snapshot_meta(&head) {
+            Ok(meta) => drop(send(Part::End(pb::SnapshotEnd { pages, meta: Some(meta) }))),
+            Err(error) => tracing::error!(%group, %error, "read the position of the rows"),
+        }
+    });
+}
+
+fn snapshot_meta(head: &buzon_meta_store::store::GroupHead) -> Result<pb::SnapshotMeta, record::RecordError> {
+    let last = record::read_applied(&head.applied)?.as_ref().map(record::log_id);
+    let membership = record::decode_stored_membership(head.membership.clone())?;
+    Ok(pb::SnapshotMeta { last, membership: Some(record::stored_membership(&membership)) })
+}
+
+fn vote_message(header: Option<pb::Header>, request: &VoteRequest<TypeConfig>) -> pb::VoteRequest {
+    pb::VoteRequest {
+        header,
+        vote: Some(record::vote(&request.vote)),
+        last: request.last_log_id.as_ref().map(record::log_id),
+        leadership_transfer: request.leadership_transfer,
+    }
+}
+
+fn vote_answer(answer: pb::VoteResponse) -> Result<VoteResponse<TypeConfig>, RpcError> {
+    let vote = record::read_vote(answer.vote.ok_or_else(nonsense)?);
+    Ok(VoteResponse::new(vote, answer.last.map(record::read_log_id), answer.granted))
+}
+
+async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, RpcError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status))
+            if matches!(status.code(), Code::Unavailable | Code::NotFound | Code::FailedPrecondition) =>
+        {
+            Err(RpcError::Unreachable(Unreachable::new(&status)))
+        }
+        Ok(Err(status)) => Err(RpcError::Network(NetworkError::new(&status))),
+        Err(late) => Err(RpcError::Network(NetworkError::new(&late))),
+    }
+}
+
+fn nonsense() -> RpcError {
+    RpcError::Network(NetworkError::from_string("an answer without its parts"))
+}

@@ -1,0 +1,195 @@
+//! What peers say to this node's groups.
+
+use std::sync::{Arc, Weak};
+
+use buzon_meta_store::store::{Applied, GroupHead, Install, Page};
+use buzon_types::id::GroupId;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
+use openraft::storage::Snapshot;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::MESSAGE_BYTES_MAX;
+use crate::apply::{SnapshotData, Staged};
+use crate::group::Group;
+use crate::node::NodeInner;
+use crate::pb;
+use crate::pb::append_entries_response::Outcome;
+use crate::pb::raft_transport_server::{RaftTransport, RaftTransportServer};
+use crate::pb::snapshot_part::Part;
+use crate::record;
+use crate::type_config::{SnapshotMeta, TypeConfig, Vote};
+
+/// See the module.
+pub(crate) struct Transport {
+    node: Weak<NodeInner>,
+}
+
+impl Transport {
+    pub(crate) fn service(node: &Arc<NodeInner>) -> RaftTransportServer<Self> {
+        let server = RaftTransportServer::new(Self { node: Arc::downgrade(node) });
+        server.max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// The group that is meant, if it is meant for this node of this cluster.
+    fn group(&self, header: Option<pb::Header>) -> Result<Group, Status> {
+        let header = header.ok_or_else(|| missing("header"))?;
+        let node = self.node.upgrade().ok_or_else(|| Status::unavailable("this node is closing"))?;
+        let owner = node.owner();
+        if header.cluster != owner.cluster.to_be_bytes()[..] || header.to != owner.node.0 {
+            return Err(Status::failed_precondition(format!("this is {owner}")));
+        }
+        let group = node.group(GroupId(header.group));
+        group.ok_or_else(|| Status::not_found(format!("group {} is not here", header.group)))
+    }
+}
+
+#[tonic::async_trait]
+impl RaftTransport for Transport {
+    async fn append_entries(
+        &self,
+        request: Request<pb::AppendEntriesRequest>,
+    ) -> Result<Response<pb::AppendEntriesResponse>, Status> {
+        let request = request.into_inner();
+        let group = self.group(request.header)?;
+        let entries = request
+            .entries
+            .into_iter()
+            .map(|entry| record::read_entry(entry).map_err(|error| invalid(&error)));
+        let request = AppendEntriesRequest {
+            vote: vote(request.vote)?,
+            prev_log_id: request.previous.map(record::read_log_id),
+            entries: entries.collect::<Result<_, _>>()?,
+            leader_commit: request.committed.map(record::read_log_id),
+        };
+        let outcome = match group.raft().append_entries(request).await.map_err(|error| stopped(&error))? {
+            AppendEntriesResponse::Success => Outcome::Success(pb::Empty {}),
+            AppendEntriesResponse::PartialSuccess(matching) => {
+                Outcome::Partial(pb::PartialSuccess { matching: matching.as_ref().map(record::log_id) })
+            }
+            AppendEntriesResponse::Conflict => Outcome::Conflict(pb::Empty {}),
+            AppendEntriesResponse::HigherVote(vote) => Outcome::HigherVote(record::vote(&vote)),
+        };
+        Ok(Response::new(pb::AppendEntriesResponse { outcome: Some(outcome) }))
+    }
+
+    async fn vote(&self, request: Request<pb::VoteRequest>) -> Result<Response<pb::VoteResponse>, Status> {
+        let mut request = request.into_inner();
+        let group = self.group(request.header.take())?;
+        let answer = group.raft().vote(vote_request(request)?).await;
+        Ok(vote_response(&answer.map_err(|error| stopped(&error))?))
+    }
+
+    async fn pre_vote(
+        &self,
+        request: Request<pb::VoteRequest>,
+    ) -> Result<Response<pb::VoteResponse>, Status> {
+        let mut request = request.into_inner();
+        let group = self.group(request.header.take())?;
+        let answer = group.raft().pre_vote(vote_request(request)?).await;
+        Ok(vote_response(&answer.map_err(|error| stopped(&error))?))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<pb::TransferLeaderRequest>,
+    ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
+        use pb::transfer_leader_response::Outcome;
+        let request = request.into_inner();
+        let to = request.header.as_ref().map_or(0, |header| header.to);
+        let group = self.group(request.header)?;
+        let last = request.last.map(record::read_log_id);
+        let request = TransferLeaderRequest::new(vote(request.from_leader)?, to, last);
+        let answer = group.raft().handle_transfer_leader(request).await.map_err(|error| stopped(&error))?;
+        let outcome = match answer {
+            Ok(()) => Outcome::Accepted(pb::Empty {}),
+            Err(refused) => Outcome::Refused(refused.to_string()),
+        };
+        Ok(Response::new(pb::TransferLeaderResponse { outcome: Some(outcome) }))
+    }
+
+    async fn install_snapshot(
+        &self,
+        request: Request<Streaming<pb::SnapshotPart>>,
+    ) -> Result<Response<pb::SnapshotResponse>, Status> {
+        let mut parts = request.into_inner();
+        let Some(Part::Begin(begin)) = next(&mut parts).await? else { return Err(missing("begin")) };
+        let (group, vote) = (self.group(begin.header)?, vote(begin.vote)?);
+        let store = group.machine().store();
+        let install = store.begin_install(group.id()).await.map_err(|error| unavailable(&error))?;
+        let meta = stage(&mut parts, install.as_ref()).await?;
+        let last = meta.last_log_id.as_ref().ok_or_else(|| missing("position"))?;
+        let applied: Applied = record::applied(last);
+        let membership = record::encode(&record::stored_membership(&meta.last_membership));
+        let head = GroupHead { group: group.id(), applied, membership };
+        let snapshot = Snapshot { meta, snapshot: SnapshotData::Staged(Staged { install, head }) };
+        let answer = group.raft().install_full_snapshot(vote, snapshot).await;
+        let vote = record::vote(&answer.map_err(|error| stopped(&error))?.vote);
+        Ok(Response::new(pb::SnapshotResponse { vote: Some(vote) }))
+    }
+}
+
+/// Takes pages until the end says that these were all.
+async fn stage(
+    parts: &mut Streaming<pb::SnapshotPart>,
+    install: &dyn Install,
+) -> Result<SnapshotMeta, Status> {
+    let mut pages = 0;
+    loop {
+        match next(parts).await? {
+            Some(Part::Page(page)) => {
+                install.page(Page(page)).await.map_err(|error| unavailable(&error))?;
+                pages += 1;
+            }
+            Some(Part::End(end)) if end.pages == pages => {
+                let meta = end.meta.ok_or_else(|| missing("meta"))?;
+                let membership = meta.membership.ok_or_else(|| missing("membership"))?;
+                let last_membership =
+                    record::read_stored_membership(membership).map_err(|error| invalid(&error))?;
+                return Ok(SnapshotMeta { last_log_id: meta.last.map(record::read_log_id), last_membership });
+            }
+            _ => return Err(Status::data_loss("the snapshot is broken off")),
+        }
+    }
+}
+
+async fn next(parts: &mut Streaming<pb::SnapshotPart>) -> Result<Option<Part>, Status> {
+    Ok(parts.message().await?.and_then(|part| part.part))
+}
+
+fn vote(vote: Option<pb::Vote>) -> Result<Vote, Status> {
+    vote.map(record::read_vote).ok_or_else(|| missing("vote"))
+}
+
+fn vote_request(request: pb::VoteRequest) -> Result<VoteRequest<TypeConfig>, Status> {
+    let last_log_id = request.last.map(record::read_log_id);
+    Ok(VoteRequest {
+        vote: vote(request.vote)?,
+        last_log_id,
+        leadership_transfer: request.leadership_transfer,
+    })
+}
+
+fn vote_response(answer: &openraft::raft::VoteResponse<TypeConfig>) -> Response<pb::VoteResponse> {
+    let last = answer.last_log_id.as_ref().map(record::log_id);
+    Response::new(pb::VoteResponse {
+        vote: Some(record::vote(&answer.vote)),
+        granted: answer.vote_granted,
+        last,
+    })
+}
+
+fn missing(what: &str) -> Status {
+    Status::invalid_argument(format!("the request lacks its {what}"))
+}
+
+fn invalid(error: &impl std::error::Error) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+fn unavailable(error: &impl std::error::Error) -> Status {
+    Status::unavailable(error.to_string())
+}
+
+fn stopped(error: &impl std::error::Error) -> Status {
+    Status::unavailable(format!("the group has stopped: {error}"))
+}

@@ -1,0 +1,222 @@
+//! A metadata node: its log, its database, its groups.
+
+mod options;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use buzon_meta_store::store::{Identity, MetaStore};
+use buzon_types::id::{GroupId, NodeId};
+use openraft::impls::BasicNode;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+pub use self::options::{NodeOptions, RaftOptions};
+use crate::apply::{Applier, Machine, MachineParts};
+use crate::error::OpenError;
+use crate::group::Group;
+use crate::log::identity::LogOwner;
+use crate::log::raft_engine::RaftEngineLog;
+use crate::log::shared::{AbortProcess, FatalHandler, LogCounts, SharedLog};
+use crate::network::{Network, Peers, Transport};
+use crate::raft_log::RaftLog;
+use crate::type_config::Raft;
+
+/// See the module. Clones are the same node.
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<NodeInner>,
+}
+
+pub(crate) struct NodeInner {
+    options: NodeOptions,
+    config: Arc<openraft::Config>,
+    log: SharedLog,
+    store: Arc<dyn MetaStore>,
+    peers: Arc<Peers>,
+    groups: Mutex<HashMap<GroupId, Group>>,
+    stop: CancellationToken,
+}
+
+impl NodeInner {
+    pub(crate) fn owner(&self) -> LogOwner {
+        self.options.owner
+    }
+
+    pub(crate) fn group(&self, id: GroupId) -> Option<Group> {
+        self.groups.lock().get(&id).cloned()
+    }
+}
+
+impl Node {
+    /// Opens the node's log and claims its database. Groups are started one by one after.
+    ///
+    /// # Errors
+    /// When log or database belong to somebody else, or are damaged. Both carry the same ids (DESIGN D2); a log that
+    /// is new while the database is not, is refused: the log held this node's votes.
+    pub async fn open(options: NodeOptions, store: Arc<dyn MetaStore>) -> Result<Self, OpenError> {
+        Self::open_with(options, store, Arc::new(AbortProcess)).await
+    }
+
+    /// The same with another answer to a log that fails; for tests.
+    pub async fn open_with(
+        options: NodeOptions,
+        store: Arc<dyn MetaStore>,
+        fatal: Arc<dyn FatalHandler>,
+    ) -> Result<Self, OpenError> {
+        let config = Arc::new(options.raft.config()?);
+        let log_options = options.log.clone();
+        let opened = tokio::task::spawn_blocking(move || RaftEngineLog::open(&log_options)).await;
+        let backend = opened.map_err(|error| OpenError::Options(error.into()))??;
+        let LogOwner { cluster, node, incarnation } = options.owner;
+        store.claim(&Identity { cluster, node: node.0, incarnation }).await?;
+        let log = SharedLog::start(Arc::new(backend), options.owner, &options.log, fatal)?;
+        let peers = Arc::new(Peers::new(options.owner, options.tls.clone()));
+        let (groups, stop) = (Mutex::default(), CancellationToken::new());
+        let node = Self { inner: Arc::new(NodeInner { options, config, log, store, peers, groups, stop }) };
+        node.refuse_lost_log().await?;
+        tokio::spawn(relieve(Arc::downgrade(&node.inner), node.inner.stop.clone()));
+        Ok(node)
+    }
+
+    /// Who this is.
+    pub fn owner(&self) -> LogOwner {
+        self.inner.owner()
+    }
+
+    /// The groups that this node carries, as its log says.
+    pub fn stored_groups(&self) -> Vec<GroupId> {
+        self.inner.log.stored_groups()
+    }
+
+    /// Starts a group that is in the log, or one that waits to be made a member by the group's leader.
+    ///
+    /// # Errors
+    /// When rows and log do not fit each other. Nothing has been changed.
+    pub async fn start_group(&self, id: GroupId) -> Result<Group, OpenError> {
+        if let Some(group) = self.group(id) {
+            return Ok(group);
+        }
+        let inner = &self.inner;
+        let failed =
+            |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Group { group: id, source };
+        let log = inner.log.group(id)?;
+        let machine = Arc::new(Machine::new(MachineParts {
+            group: id,
+            store: Arc::clone(&inner.store),
+            log: Some(log.clone()),
+            cache_bytes_max: inner.options.cache_bytes_max,
+            stop: inner.stop.clone(),
+        }));
+        // Says what is wrong before openraft does.
+        machine.head().await.map_err(|error| failed(error.into()))?;
+        let raft_log = RaftLog::new(log, Some(Arc::clone(&machine)));
+        let network = Network { peers: Arc::clone(&inner.peers), group: id.0 };
+        let (config, applier) = (Arc::clone(&inner.config), Applier::new(Arc::clone(&machine)));
+        let raft = Raft::new(inner.owner().node.0, config, network, raft_log, applier).await;
+        let group = Group::new(raft.map_err(|error| failed(error.into()))?, machine);
+        if inner.stop.is_cancelled() {
+            group.shutdown().await;
+            return Err(OpenError::Closed);
+        }
+        inner.groups.lock().insert(id, group.clone());
+        self.elect_if_alone(&group).await;
+        Ok(group)
+    }
+
+    /// Starts a group and, if it is new, founds it with these voters and their addresses. Every founding node may
+    /// do so with the same voters.
+    pub async fn found_group(
+        &self,
+        id: GroupId,
+        voters: &BTreeMap<NodeId, String>,
+    ) -> Result<Group, OpenError> {
+        let group = self.start_group(id).await?;
+        let failed =
+            |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Group { group: id, source };
+        if !group.raft().is_initialized().await.map_err(|error| failed(error.into()))? {
+            let nodes = voters.iter().map(|(node, address)| (node.0, BasicNode::new(address)));
+            let founded = group.raft().initialize(nodes.collect::<BTreeMap<_, _>>()).await;
+            founded.map_err(|error| failed(error.into()))?;
+        }
+        Ok(group)
+    }
+
+    /// A group that was started.
+    pub fn group(&self, id: GroupId) -> Option<Group> {
+        self.inner.group(id)
+    }
+
+    /// All groups that were started, by id.
+    pub fn groups(&self) -> Vec<Group> {
+        let mut groups: Vec<Group> = self.inner.groups.lock().values().cloned().collect();
+        groups.sort_unstable_by_key(Group::id);
+        groups
+    }
+
+    /// The raft transport of all groups, to be served to the other nodes of the cluster and to nobody else.
+    pub fn transport(&self) -> tonic::service::Routes {
+        tonic::service::Routes::new(Transport::service(&self.inner))
+    }
+
+    /// What the log has written so far.
+    pub fn log_counts(&self) -> LogCounts {
+        self.inner.log.counts()
+    }
+
+    /// Stops all groups, writes what waits in the log and closes it. The log's files are free once all handles
+    /// on the node and its groups are dropped.
+    pub async fn close(&self) {
+        self.inner.stop.cancel();
+        let groups: Vec<Group> = self.inner.groups.lock().drain().map(|(_, group)| group).collect();
+        for group in groups {
+            group.shutdown().await;
+        }
+        self.inner.log.close().await;
+    }
+
+    /// A lost log takes its votes with it: the node must come back under a new id (DESIGN D2).
+    async fn refuse_lost_log(&self) -> Result<(), OpenError> {
+        if !self.stored_groups().is_empty() {
+            return Ok(());
+        }
+        let heads = self.inner.store.groups().await?;
+        match heads.into_iter().find(|head| head.applied.index > 0) {
+            None => Ok(()),
+            Some(head) => {
+                self.close().await;
+                let source = "the database has rows, but the raft log is empty: it was lost".into();
+                Err(OpenError::Group { group: head.group, source })
+            }
+        }
+    }
+
+    /// A lone voter need not wait for silence from others.
+    async fn elect_if_alone(&self, group: &Group) {
+        let members = group.status().members;
+        if members.len() == 1
+            && members.contains_key(&self.owner().node)
+            && let Err(error) = group.raft().trigger().elect(false).await
+        {
+            tracing::warn!(group = %group.id(), %error, "begin an election");
+        }
+    }
+}
+
+/// Lets groups purge whose old entries keep files of the log alive.
+async fn relieve(node: std::sync::Weak<NodeInner>, stop: CancellationToken) {
+    let Some(mut blocking) = node.upgrade().map(|node| node.log.blocking_groups()) else { return };
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = blocking.changed() => if changed.is_err() { return },
+        }
+        let groups = blocking.borrow_and_update().clone();
+        for id in groups {
+            let Some(group) = node.upgrade().and_then(|node| node.group(id)) else { continue };
+            if let Err(error) = group.relieve_log().await {
+                tracing::warn!(group = %id, %error, "purge the log");
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What an operator may set about a node and its groups.
+
+use std::time::Duration;
+
+use openraft::SnapshotPolicy;
+use tonic::transport::ClientTlsConfig;
+
+use crate::error::OpenError;
+use crate::log::identity::LogOwner;
+use crate::log::options::LogOptions;
+
+/// A node.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// Cluster, node and incarnation.
+    pub owner: LogOwner,
+    /// The shared log.
+    pub log: LogOptions,
+    /// The groups.
+    pub raft: RaftOptions,
+    /// How other nodes are called; none only between processes of one machine, and in tests.
+    pub tls: Option<ClientTlsConfig>,
+    /// Rows of one group held in memory.
+    pub cache_bytes_max: usize,
+}
+
+/// 64 MiB hold the indexes of some hundred mailboxes of 10,000 messages.
+const CACHE_BYTES_MAX: usize = 64 << 20;
+
+impl NodeOptions {
+    /// The defaults.
+    pub fn new(owner: LogOwner, log: LogOptions) -> Self {
+        Self { owner, log, raft: RaftOptions::default(), tls: None, cache_bytes_max: CACHE_BYTES_MAX }
+    }
+}
+
+/// Times and sizes of all groups.
+#[derive(Debug, Clone)]
+pub struct RaftOptions {
+    /// How often a leader that has nothing to say says so.
+    pub heartbeat: Duration,
+    /// A follower that hears nothing for longer than a time between these two begins an election.
+    pub election_after: (Duration, Duration),
+    /// A snapshot is noted after so many entries, so that the log can be purged.
+    pub snapshot_entries: u64,
+    /// Entries that are kept below the snapshot, for followers that were away.
+    pub keep_entries: u64,
+}
+
+impl Default for RaftOptions {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(200),
+            // With the heartbeat and a round of votes: a new leader within 2 s of the old one's death (DESIGN §6).
+            election_after: (Duration::from_millis(800), Duration::from_millis(1200)),
+            snapshot_entries: 5_000,
+            keep_entries: 10_000,
+        }
+    }
+}
+
+/// openraft takes milliseconds.
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl RaftOptions {
+    pub(crate) fn config(&self) -> Result<openraft::Config, OpenError> {
+        let config = openraft::Config {
+            cluster_name: "buzon".to_owned(),
+            heartbeat_interval: milliseconds(self.heartbeat),
+            election_timeout_min: milliseconds(self.election_after.0),
+            election_timeout_max: milliseconds(self.election_after.1),
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_entries),
+            max_in_snapshot_log_to_keep: self.keep_entries,
+            // Behind by more than what is kept is behind the log.
+            replication_lag_threshold: self.keep_entries.max(self.snapshot_entries).saturating_mul(2),
+            enable_pre_vote: Some(true),
+            // Rows may be behind what this node has told before a restart: it must be elected again.
+            enable_leader_restore: Some(false),
+            ..openraft::Config::default()
+        };
+        config.validate().map_err(|error| OpenError::Options(error.into()))
+    }
+}
