@@ -132,6 +132,11 @@ impl Selected {
         self.deleted
     }
 
+    /// The messages that the client counts and that are not expunged, as far as known.
+    pub(crate) fn present(&self) -> UidSet {
+        self.numbers.uids().difference(&self.gone)
+    }
+
     /// The messages that the client counts.
     pub(crate) fn uids(&self) -> UidSet {
         self.numbers.uids()
@@ -335,13 +340,16 @@ impl Selected {
 
     /// RECENT.
     pub(crate) fn recent_count(&self) -> u32 {
-        let Some(from) = self.recent.from else { return 0 };
-        let range = UidSet::from_runs([(from, Uid::MAX)]);
-        let of_range = self.numbers.within(&range);
+        self.recent_uids().len() as u32
+    }
+
+    /// What this session sees as `\Recent`.
+    pub(crate) fn recent_uids(&self) -> UidSet {
+        let Some(from) = self.recent.from else { return UidSet::new() };
+        let of_range = self.numbers.within(&UidSet::from_runs([(from, Uid::MAX)]));
         match self.recent.below {
-            Some(below) if below <= from => 0,
-            Some(below) => of_range.difference(&UidSet::from_runs([(below, Uid::MAX)])).len() as u32,
-            None => of_range.len() as u32,
+            Some(below) => of_range.difference(&UidSet::from_runs([(below, Uid::MAX)])),
+            None => of_range,
         }
     }
 

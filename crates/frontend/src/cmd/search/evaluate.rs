@@ -1,0 +1,121 @@
+//! Whether a message fulfils a key, by what is known of it so far: yes, no, or not yet.
+
+use buzon_imap::command::search::DateTest;
+use buzon_message::search::Needle;
+use buzon_message::summary::Summary;
+use buzon_model::row::MessageRow;
+use buzon_types::uid::Uid;
+
+use super::compile::Key;
+
+/// What is known of a message.
+pub(super) struct Known<'a> {
+    uid: Uid,
+    row: Option<&'a MessageRow>,
+    summary: Option<&'a Summary>,
+    body: Option<&'a [u8]>,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn view(uid: Uid) -> Self {
+        Self { uid, row: None, summary: None, body: None }
+    }
+
+    pub(super) fn row(row: &'a MessageRow) -> Self {
+        Self { uid: row.uid, row: Some(row), summary: None, body: None }
+    }
+
+    pub(super) fn summary(row: &'a MessageRow, summary: &'a Summary) -> Self {
+        Self { uid: row.uid, row: Some(row), summary: Some(summary), body: None }
+    }
+
+    pub(super) fn body(row: &'a MessageRow, summary: &'a Summary, body: &'a [u8]) -> Self {
+        Self { uid: row.uid, row: Some(row), summary: Some(summary), body: Some(body) }
+    }
+}
+
+/// `None`: more must be known.
+pub(super) fn evaluate(key: &Key, known: &Known<'_>) -> Option<bool> {
+    let row = known.row;
+    match key {
+        Key::All => Some(true),
+        Key::None => Some(false),
+        Key::And(keys) => all(keys.iter().map(|key| evaluate(key, known))),
+        Key::Or(both) => {
+            let neither = [&both.0, &both.1].into_iter().map(|key| evaluate(key, known).map(|holds| !holds));
+            all(neither).map(|neither| !neither)
+        }
+        Key::Not(key) => evaluate(key, known).map(|holds| !holds),
+        Key::In(uids) => Some(uids.contains(known.uid)),
+        Key::Has(flags) => row.map(|row| row.flags.contains(*flags)),
+        Key::Keyword(bits) => row.map(|row| row.keywords.0 & bits.0 == bits.0),
+        Key::Internal(test, day) => row.map(|row| compare(*test, internal_day(row), *day)),
+        Key::Sent(test, day) => {
+            let sent = known.summary.map(Summary::sent_day)?;
+            Some(sent.is_some_and(|sent| compare(*test, sent, *day)))
+        }
+        Key::NotAfter(seconds) => row.map(|row| row.internal_date.seconds <= *seconds),
+        Key::NotBefore(seconds) => row.map(|row| row.internal_date.seconds >= *seconds),
+        Key::Larger(bytes) => row.map(|row| row.size > *bytes),
+        Key::Smaller(bytes) => row.map(|row| row.size < *bytes),
+        Key::ModSeq(modseq) => row.map(|row| row.modseq >= *modseq),
+        Key::Header(name, needle) => header(name, needle, known),
+        Key::Body(needle) => text(known, |body, summary| needle.matches_body(body, summary)),
+        Key::Text(needle) => text(known, |body, summary| needle.matches_text(body, summary)),
+    }
+}
+
+/// One "no" decides, whatever is not known yet.
+fn all(mut holds: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let mut open = false;
+    let refused = holds.any(|holds| {
+        open |= holds.is_none();
+        holds == Some(false)
+    });
+    if refused { Some(false) } else { (!open).then_some(true) }
+}
+
+fn compare(test: DateTest, day: i64, wanted: i64) -> bool {
+    match test {
+        DateTest::Before => day < wanted,
+        DateTest::On => day == wanted,
+        DateTest::Since => day >= wanted,
+    }
+}
+
+/// In the zone that the date was given in: time and zone are disregarded (RFC 9051 §6.4.4).
+fn internal_day(row: &MessageRow) -> i64 {
+    let date = row.internal_date;
+    date.seconds.saturating_add(i64::from(date.zone_minutes) * 60).div_euclid(86_400)
+}
+
+fn header(name: &str, needle: &Needle, known: &Known<'_>) -> Option<bool> {
+    let summary = known.summary?;
+    let cached = needle.matches_cached_header(summary, name.as_bytes());
+    cached.or_else(|| {
+        let body = known.body?;
+        let header = &body[..body.len().min(summary.header_end() as usize)];
+        Some(needle.matches_header(header, name.as_bytes()))
+    })
+}
+
+/// A summary whose part tree is damaged was reported when it was read; nothing is found in it.
+fn text(
+    known: &Known<'_>,
+    matches: impl Fn(&[u8], &Summary) -> Result<bool, buzon_message::SummaryError>,
+) -> Option<bool> {
+    let (body, summary) = (known.body?, known.summary?);
+    Some(matches(body, summary).unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_no_decides_whatever_is_open() {
+        assert_eq!(all([None, Some(false)].into_iter()), Some(false));
+        assert_eq!(all([Some(true), None].into_iter()), None);
+        assert_eq!(all([Some(true), Some(true)].into_iter()), Some(true));
+    }
+}

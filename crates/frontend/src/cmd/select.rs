@@ -1,0 +1,110 @@
+//! SELECT and EXAMINE (RFC 9051 §6.3.2, §6.3.3, RFC 7162 §3.1.8).
+
+use buzon_imap::command::Tag;
+use buzon_imap::command::select::Select;
+use buzon_imap::response::code::Code;
+use buzon_imap::response::data::{ExtraFlag, FlagNames};
+use buzon_imap::response::list::{ListAttribute, ListRow};
+use buzon_imap::response::{Condition, Response, Status};
+use buzon_model::command::ShardCommand;
+use buzon_model::read::{OpenedMailbox, ReadAt};
+use buzon_model::reply::Reply;
+use buzon_model::row::MailboxRow;
+use buzon_types::flag::KEYWORDS_MAX;
+use buzon_types::uid::{ModSeq, Uid};
+
+use crate::ctx::{Ctx, Done, existing_name};
+use crate::rescue::CommandError;
+use crate::selected::{Access, Recent, Selected};
+
+pub(crate) async fn run(ctx: &mut Ctx, tag: &Tag, body: Select) -> Result<Done, CommandError> {
+    open(ctx, tag, body, Access::ReadWrite).await
+}
+
+pub(crate) async fn examine(ctx: &mut Ctx, tag: &Tag, body: Select) -> Result<Done, CommandError> {
+    open(ctx, tag, body, Access::ReadOnly).await
+}
+
+/// Whatever becomes of it, the mailbox that was open is closed (RFC 9051 §6.3.2).
+async fn open(ctx: &mut Ctx, tag: &Tag, body: Select, access: Access) -> Result<Done, CommandError> {
+    if body.qresync.is_some() {
+        return Err(CommandError::bad("QRESYNC is not enabled"));
+    }
+    if ctx.deselect().is_some() {
+        ctx.put(Status::untagged(Condition::Ok, "Previous mailbox is now closed").with(Code::Closed));
+    }
+    let name = existing_name(&body.mailbox)?;
+    let account = &ctx.account()?.handle;
+    let read = ctx.services.meta.open_mailbox(account, &name, ReadAt::Linearizable).await?;
+    let Some(opened) = ctx.take(read) else {
+        return Err(CommandError::no(Code::NonExistent, "no such mailbox"));
+    };
+    ctx.enabled.condstore |= body.condstore;
+    let recent = recent(ctx, &opened.row, access).await?;
+    show(ctx, opened, access, recent);
+    let code = match access {
+        Access::ReadWrite => Code::ReadWrite,
+        Access::ReadOnly => Code::ReadOnly,
+    };
+    Ok(Status::ok(tag, "Opened").with(code).into())
+}
+
+/// `\Recent` is for the first session that opens the mailbox with SELECT, and for nobody in IMAP4rev2. It costs a log
+/// entry, so only where there is something to claim.
+async fn recent(ctx: &mut Ctx, row: &MailboxRow, access: Access) -> Result<Recent, CommandError> {
+    let counters = &row.counters;
+    let Some(from) = counters.recent_from.filter(|_| !ctx.enabled.rev2) else { return Ok(Recent::default()) };
+    if counters.uid_next.is_some_and(|next| next <= from) {
+        return Ok(Recent::default());
+    }
+    if access == Access::ReadOnly {
+        return Ok(Recent { from: Some(from), below: counters.uid_next });
+    }
+    match ctx.propose(ShardCommand::ClaimRecent(row.key)).await? {
+        Reply::RecentClaimed { from, below } => Ok(Recent { from, below }),
+        _ => Err(CommandError::State),
+    }
+}
+
+fn show(ctx: &mut Ctx, opened: OpenedMailbox, access: Access, recent: Recent) {
+    let (row, first_unseen) = (opened.row.clone(), opened.first_unseen);
+    let selected = Selected::open(opened, access, recent);
+    ctx.put(Response::Flags(selected.all_flags(ExtraFlag::None)));
+    ctx.put(Response::Exists(selected.exists()));
+    if !ctx.enabled.rev2 {
+        ctx.put(Response::Recent(selected.recent_count()));
+        if let Some(number) = first_unseen.and_then(|uid| selected.number(uid)) {
+            ctx.put(ok(Code::Unseen(number), "first unseen"));
+        }
+    }
+    let (permanent, text) = permanent_flags(&selected, access);
+    ctx.put(ok(Code::PermanentFlags(permanent), text));
+    ctx.put(ok(Code::UidValidity(row.uid_validity), "UIDs are valid"));
+    if let Some(next) = row.counters.uid_next {
+        ctx.put(ok(Code::UidNext(next), "next UID"));
+    } else {
+        ctx.put(ok(Code::UidNext(Uid::MAX), "all UIDs are used"));
+    }
+    let modseq = row.counters.modseq.max(ModSeq::ZERO.next());
+    ctx.put(ok(Code::HighestModSeq(modseq), "highest"));
+    if ctx.enabled.rev2 {
+        let attributes = row.special_use.map(ListAttribute::Use).into_iter().collect();
+        ctx.put(Response::List(ListRow { mailbox: row.name.to_string(), attributes, ..ListRow::default() }));
+    }
+    ctx.selected = Some(selected);
+}
+
+fn ok(code: Code, text: &'static str) -> Status {
+    Status::untagged(Condition::Ok, text).with(code)
+}
+
+/// What the client can change for good.
+fn permanent_flags(selected: &Selected, access: Access) -> (FlagNames, &'static str) {
+    match access {
+        Access::ReadOnly => (FlagNames::default(), "nothing can be changed"),
+        Access::ReadWrite if selected.keywords().len() < KEYWORDS_MAX => {
+            (selected.all_flags(ExtraFlag::AnyKeyword), "keywords can be made")
+        }
+        Access::ReadWrite => (selected.all_flags(ExtraFlag::None), "no more keywords can be made"),
+    }
+}

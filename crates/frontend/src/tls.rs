@@ -1,0 +1,158 @@
+//! TLS for all listeners: one certificate from files, read again when they change, without dropping connections.
+//!
+//! Certificates are chosen at each handshake from an atomic pointer, so that every acceptor made from one
+//! [`Certificate`] follows it. aws-lc-rs is the only provider of cryptography.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::RootCertStore;
+use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use tokio_util::sync::CancellationToken;
+
+/// Changed files are noticed within this time.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Output that TLS holds for a connection at most; the wire flushes far before.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(20);
+
+/// A certificate chain and its key, from PEM files.
+#[derive(Debug)]
+pub struct Certificate {
+    chain: PathBuf,
+    key: PathBuf,
+    current: ArcSwap<CertifiedKey>,
+}
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read as PEM.
+    #[error("read {}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::pki_types::pem::Error,
+    },
+    /// The file holds no certificate.
+    #[error("{} holds no certificate", path.display())]
+    Empty {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Key and certificate do not go together, or are of a kind nobody knows.
+    #[error("use certificate and key")]
+    Unusable(#[source] rustls::Error),
+}
+
+impl Certificate {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// If they hold no certificate chain and key that go together.
+    pub fn open(chain: &Path, key: &Path) -> Result<Arc<Self>, TlsError> {
+        let current = ArcSwap::from_pointee(read(chain, key)?);
+        Ok(Arc::new(Self { chain: chain.to_owned(), key: key.to_owned(), current }))
+    }
+
+    /// A configuration whose handshakes always use the newest certificate.
+    ///
+    /// # Errors
+    /// Never with the provider that is built in.
+    pub fn server_config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::<Self>::clone(self);
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(TlsError::Unusable)?
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Unusable)?;
+        // One ticket per connection is what mail clients use.
+        config.send_tls13_tickets = 1;
+        Ok(Arc::new(config))
+    }
+
+    /// As [`Certificate::server_config`], and asks clients for a certificate from one of the CAs in a PEM file. None is
+    /// accepted too: whoever serves the connection looks whether there was one.
+    ///
+    /// # Errors
+    /// If the file holds no CA.
+    pub fn server_config_asking(self: &Arc<Self>, client_ca: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+        let of = |source| TlsError::Read { path: client_ca.to_owned(), source };
+        let mut roots = RootCertStore::empty();
+        for ca in CertificateDer::pem_file_iter(client_ca).map_err(of)? {
+            roots.add(ca.map_err(of)?).map_err(TlsError::Unusable)?;
+        }
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .allow_unauthenticated()
+            .build()
+            .map_err(|_| TlsError::Empty { path: client_ca.to_owned() })?;
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::<Self>::clone(self);
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(TlsError::Unusable)?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(resolver);
+        Ok(Arc::new(config))
+    }
+
+    /// Watches the files until `stop`. Files that cannot be used are reported once and the old certificate stays.
+    pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
+        let mut known = self.stamps();
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+            let stamps = self.stamps();
+            if stamps != known {
+                known = stamps;
+                self.reload();
+            }
+        }
+    }
+
+    fn reload(&self) {
+        match read(&self.chain, &self.key) {
+            Ok(certificate) => {
+                self.current.store(Arc::new(certificate));
+                tracing::info!(chain = %self.chain.display(), "certificate read again");
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "changed certificate cannot be used");
+            }
+        }
+    }
+
+    fn stamps(&self) -> [Option<SystemTime>; 2] {
+        let changed = |path: &Path| -> io::Result<SystemTime> { std::fs::metadata(path)?.modified() };
+        [changed(&self.chain).ok(), changed(&self.key).ok()]
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
+    }
+}
+
+fn read(chain: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
+    let of = |path: &Path| {
+        let path = path.to_owned();
+        move |source| TlsError::Read { path, source }
+    };
+    let certificates = CertificateDer::pem_file_iter(chain).map_err(of(chain))?;
+    let certificates = certificates.collect::<Result<Vec<_>, _>>().map_err(of(chain))?;
+    if certificates.is_empty() {
+        return Err(TlsError::Empty { path: chain.to_owned() });
+    }
+    let key = PrivateKeyDer::from_pem_file(key).map_err(of(key))?;
+    CertifiedKey::from_der(certificates, key, &aws_lc_rs::default_provider()).map_err(TlsError::Unusable)
+}
