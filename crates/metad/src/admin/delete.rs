@@ -1,0 +1,44 @@
+//! Deleting an account: the directory closes it, the shard removes its rows in steps, the directory forgets it.
+
+use buzon_model::command::{Command, DirectoryCommand, ShardCommand};
+use buzon_model::reply::{Rejection, Reply};
+use buzon_model::row::PlacementState;
+use buzon_proto::pb::admin::v1 as pb;
+use buzon_proto::status::{CallError, ErrorCode};
+
+use super::Admin;
+use super::find::address;
+use super::refusal::refused;
+use crate::mail::replica;
+
+pub(super) async fn delete(
+    admin: &Admin,
+    request: pb::DeleteAccountRequest,
+) -> Result<pb::DeleteAccountResponse, CallError> {
+    let address = address(&request.address)?;
+    let placement = admin.placement(&address).await?;
+    if placement.address != address {
+        let message =
+            format!("{address} is an alias: delete the account by its address {}", placement.address);
+        return Err(CallError::new(ErrorCode::Precondition, message));
+    }
+    let (account, what) = (placement.account, address.to_string());
+    if placement.state != PlacementState::Deleting {
+        admin.direct(DirectoryCommand::BeginDeleteAccount(account), &what).await?;
+    }
+    let shard = replica(&*admin.groups, placement.shard)?;
+    let delete = Command::Shard(ShardCommand::DeleteAccount(account));
+    match shard.propose(None, delete).await?.1 {
+        // Never made, or hidden by an earlier call.
+        Ok(_) | Err(Rejection::NoSuchAccount) => {}
+        Err(rejection) => return Err(refused(&rejection, &what)),
+    }
+    loop {
+        match admin.shard(placement.shard, ShardCommand::PurgeAccount(account), &what).await? {
+            Reply::Purged { more: true } => {}
+            _ => break,
+        }
+    }
+    admin.direct(DirectoryCommand::FinishDeleteAccount(account), &what).await?;
+    Ok(pb::DeleteAccountResponse {})
+}

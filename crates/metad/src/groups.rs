@@ -1,0 +1,116 @@
+//! What handlers need of the raft groups: the consensus node, or one replica in memory for tests.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use buzon_meta_store::error::StoreError;
+use buzon_meta_store::store::MetaStore;
+use buzon_model::command::Command;
+use buzon_model::read::{AccountEvent, At, ReadAt};
+use buzon_model::reply::Outcome;
+use buzon_model::row::Tombstone;
+use buzon_model::scope::Need;
+use buzon_model::state::State;
+use buzon_proto::status::{CallError, ErrorCode};
+use buzon_types::id::{GroupId, LogIndex, MailboxKey, NodeId};
+use buzon_types::request::RequestId;
+use buzon_types::uid::ModSeq;
+use buzon_types::uid_set::UidSet;
+use tokio::sync::broadcast;
+
+/// This node and its groups.
+pub trait Groups: Send + Sync + 'static {
+    /// This node.
+    fn node(&self) -> NodeId;
+    /// A group with a replica here.
+    fn group(&self, id: GroupId) -> Option<Arc<dyn Replica>>;
+    /// All of them, by id.
+    fn groups(&self) -> Vec<Arc<dyn Replica>>;
+}
+
+/// This node's replica of a group.
+#[async_trait]
+pub trait Replica: Send + Sync + 'static {
+    /// Which group.
+    fn id(&self) -> GroupId;
+
+    /// Puts a command into the log and waits until it is applied here.
+    async fn propose(
+        &self,
+        request: Option<RequestId>,
+        command: Command,
+    ) -> Result<(LogIndex, Outcome), CallError>;
+
+    /// Shows a state that is fresh enough and has the rows of `needs` that exist; `look` is called once.
+    async fn look(
+        &self,
+        at: ReadAt,
+        needs: &[Need],
+        look: &mut (dyn FnMut(&State) + Send),
+    ) -> Result<LogIndex, CallError>;
+
+    /// UIDs expunged after a modseq, from SQL, as of a state that has applied `index`.
+    async fn expunged_since(
+        &self,
+        index: LogIndex,
+        mailbox: MailboxKey,
+        since: ModSeq,
+    ) -> Result<UidSet, CallError>;
+
+    /// Tombstones among these UIDs, ascending, as of a state that has applied `index`.
+    async fn tombstones(
+        &self,
+        index: LogIndex,
+        mailbox: MailboxKey,
+        uids: &UidSet,
+    ) -> Result<Vec<Tombstone>, CallError>;
+
+    /// The database, for what never changes (summaries) and for listings: after a restart of the server its rows
+    /// may be older than the state for a moment.
+    fn store(&self) -> &Arc<dyn MetaStore>;
+
+    /// Events as they are applied; one that lags has a gap.
+    fn subscribe(&self) -> broadcast::Receiver<AccountEvent>;
+
+    /// How the group stands, as seen here.
+    fn status(&self) -> ReplicaStatus;
+}
+
+/// How a group stands, as its replica here sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReplicaStatus {
+    /// Who leads it, if known.
+    pub leader: Option<NodeId>,
+    /// The raft term.
+    pub term: u64,
+    /// The last entry in the log.
+    pub last_log: LogIndex,
+    /// The last entry applied.
+    pub applied: LogIndex,
+    /// The log is gone up to here.
+    pub purged: LogIndex,
+    /// Its voters.
+    pub voters: Vec<NodeId>,
+}
+
+impl dyn Replica {
+    /// [`Replica::look`] with a result.
+    pub(crate) async fn read<T: Send>(
+        &self,
+        at: ReadAt,
+        needs: &[Need],
+        look: impl FnOnce(&State) -> T + Send,
+    ) -> Result<At<T>, CallError> {
+        let (mut look, mut found) = (Some(look), None);
+        let mut once = |state: &State| found = look.take().map(|look| look(state));
+        let index = self.look(at, needs, &mut once).await?;
+        let value = found.ok_or_else(|| CallError::new(ErrorCode::Internal, "state was not shown"))?;
+        Ok(At { index, value })
+    }
+}
+
+/// Cold rows could not be read: the node replays, and later it works again.
+pub(crate) fn cold(error: StoreError) -> CallError {
+    tracing::warn!(error = &error as &dyn std::error::Error, "read cold rows");
+    CallError::new(ErrorCode::Unavailable, "database is unavailable")
+}

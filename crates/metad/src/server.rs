@@ -1,0 +1,109 @@
+//! The node's services, ready to be mounted: the internal ones for front ends and other nodes, and administration.
+
+use std::sync::Arc;
+
+use buzon_proto::pb::admin::v1::admin_service_server::AdminServiceServer;
+use buzon_proto::pb::directory::v1::directory_service_server::DirectoryServiceServer;
+use buzon_proto::pb::mail::v1::mail_service_server::MailServiceServer;
+use buzon_types::secret::Secret;
+use opentelemetry::metrics::Meter;
+use tokio::task::JoinHandle;
+use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+
+use crate::admin::Admin;
+use crate::auth::Bearer;
+use crate::directory::Directory;
+use crate::groups::Groups;
+use crate::janitor::Janitor;
+use crate::mail::Mail;
+use crate::observe::Observer;
+use crate::password::Hasher;
+
+/// The largest request: a log entry of the largest size, and its envelope.
+const REQUEST_BYTES_MAX: usize = 2 << 20;
+
+/// What the node's owner decides.
+#[derive(Debug)]
+pub struct Options {
+    /// Who shows it administers. An empty one fits nobody.
+    pub admin_token: Secret<String>,
+    /// Where metrics go.
+    pub meter: Meter,
+}
+
+/// The services of one node. Needs a tokio runtime from its start on.
+pub struct Server {
+    groups: Arc<dyn Groups>,
+    observer: Observer,
+    admin_token: Secret<String>,
+    hasher: Arc<Hasher>,
+    janitor: Janitor,
+    janitor_task: JoinHandle<()>,
+    health: HealthReporter,
+}
+
+impl Server {
+    /// Serves groups.
+    pub fn new(groups: Arc<dyn Groups>, options: Options) -> Self {
+        let (janitor, janitor_task) = Janitor::start(Arc::clone(&groups));
+        Self {
+            groups,
+            observer: Observer::new(&options.meter),
+            admin_token: options.admin_token,
+            hasher: Arc::new(Hasher::new()),
+            janitor,
+            janitor_task,
+            health: HealthReporter::new(),
+        }
+    }
+
+    /// MailService, DirectoryService and health: for front ends, in process or over mTLS. Never public.
+    pub fn internal_routes(&self) -> Routes {
+        let mail = Mail {
+            groups: Arc::clone(&self.groups),
+            janitor: self.janitor.clone(),
+            observer: self.observer.clone(),
+        };
+        let directory = Directory { groups: Arc::clone(&self.groups), observer: self.observer.clone() };
+        Routes::new(MailServiceServer::new(mail).max_decoding_message_size(REQUEST_BYTES_MAX))
+            .add_service(DirectoryServiceServer::new(directory))
+            .add_service(self.health_service())
+    }
+
+    /// AdminService, behind its token, and health, open.
+    pub fn admin_routes(&self) -> Routes {
+        let admin = Admin {
+            groups: Arc::clone(&self.groups),
+            observer: self.observer.clone(),
+            hasher: Arc::clone(&self.hasher),
+        };
+        Routes::new(AdminServiceServer::with_interceptor(admin, Bearer::new(self.admin_token.clone())))
+            .add_service(self.health_service())
+    }
+
+    /// What lets calls through to other services on the admin listener.
+    pub fn bearer(&self) -> Bearer {
+        Bearer::new(self.admin_token.clone())
+    }
+
+    fn health_service(&self) -> HealthServer<HealthService> {
+        HealthServer::new(HealthService::from_health_reporter(self.health.clone()))
+    }
+
+    /// What the health service says.
+    pub async fn set_ready(&self, is_ready: bool) {
+        use tonic_health::ServingStatus;
+        let status = if is_ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for service in ["", "buzon.mail.v1.MailService", "buzon.directory.v1.DirectoryService"] {
+            self.health.set_service_status(service, status).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.janitor_task.abort();
+    }
+}

@@ -1,0 +1,80 @@
+//! The change feed from apply to watchers.
+
+use std::sync::atomic::Ordering;
+
+use buzon_model::command::{Command, ShardCommand};
+use buzon_model::read::EventKind;
+use buzon_model::row::AccountState;
+use buzon_types::mailbox_name::MailboxName;
+
+use crate::world::World;
+
+#[tokio::test]
+async fn a_watcher_hears_of_changes_after_a_first_gap() {
+    let world = World::new().await;
+    let ana = world.account().await;
+    let inbox = world.key(&ana, "INBOX").await;
+    let watch = world.meta.watch(&ana);
+    assert_eq!(watch.changed().await, EventKind::Gap);
+    world.append(&ana, inbox, 1).await;
+    // The stream's own first gap may come before or instead.
+    match watch.changed().await {
+        EventKind::Gap => {}
+        EventKind::Mailbox(mailbox, modseq) => {
+            assert_eq!(mailbox, inbox.mailbox);
+            assert_eq!(modseq, world.open(&ana, "INBOX").await.row.counters.modseq);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Watches until the stream itself is known to be there.
+async fn settled(
+    world: &World,
+    of: &buzon_meta_client::account::AccountHandle,
+) -> buzon_meta_client::watch::Watch {
+    let watch = world.meta.watch(of);
+    let name = |count| MailboxName::new(&format!("probe{count}")).unwrap();
+    for count in 0.. {
+        let subscribe = ShardCommand::Subscribe { account: of.account, name: name(count) };
+        world.meta.propose(of.shard, Command::Shard(subscribe)).await.unwrap().1.unwrap();
+        if watch.changed().await == EventKind::Tree {
+            break;
+        }
+    }
+    watch
+}
+
+#[tokio::test]
+async fn only_the_watched_account_is_heard_and_only_by_its_watchers() {
+    let world = World::new().await;
+    let ana = world.account().await;
+    world.admin().create_account(crate::world::create("bob@example.com")).await.unwrap();
+    let bob = world.resolve("bob@example.com").await;
+    let (first, second) = (settled(&world, &ana).await, settled(&world, &ana).await);
+    while first.take().is_some() {}
+    let bobs_inbox = world.key(&bob, "INBOX").await;
+    world.append(&bob, bobs_inbox, 1).await;
+    let state = AccountState::Suspended;
+    let suspend = ShardCommand::SetAccountState { account: ana.account, state };
+    world.meta.propose(ana.shard, Command::Shard(suspend)).await.unwrap().1.unwrap();
+    for watch in [&first, &second] {
+        let kind = watch.changed().await;
+        assert!(matches!(kind, EventKind::Credential(_)), "{kind:?}");
+        assert_eq!(watch.take(), None);
+        assert_eq!(watch.index().0, *world.shard.applied.borrow());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_leader_ends_the_stream_and_a_new_one_begins_with_a_gap() {
+    let world = World::new().await;
+    let ana = world.account().await;
+    let watch = settled(&world, &ana).await;
+    while watch.take().is_some() {}
+    world.shard.leads.store(false, Ordering::SeqCst);
+    // Time stands still but for timers: the node notices, the client comes back in vain.
+    tokio::time::advance(std::time::Duration::from_secs(2)).await;
+    world.shard.leads.store(true, Ordering::SeqCst);
+    assert_eq!(watch.changed().await, EventKind::Gap);
+}
