@@ -7,6 +7,7 @@ use clap::Parser;
 mod cli;
 mod config;
 mod ctl;
+mod data_dir;
 mod demo;
 mod http;
 mod import;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use buzon_bodies::bodies::Bodies;
-use buzon_bodies::error::BodiesError;
+use buzon_bodies::Bodies;
+use buzon_bodies::BodiesError;
 use buzon_message::summary::Summary;
 use buzon_types::body_ref::BodyRef;
 use bytes::Bytes;

@@ -1,7 +1,7 @@
 //! The server's side of an import: body durable, then one APPEND through the log under the import's own request
 //! ids, so that a message sent again after an interruption is stored once.
 
-use buzon_bodies::bodies::Bodies;
+use buzon_bodies::Bodies;
 use buzon_frontend::incoming::{Budget, keep};
 use buzon_meta_client::account::AccountHandle;
 use buzon_meta_client::error::MetaError;

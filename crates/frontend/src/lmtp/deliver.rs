@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use buzon_meta_client::meta::AccountHandle;
+use buzon_meta_client::account::AccountHandle;
 use buzon_model::command::{Command, NewMessage, Recipient, ShardCommand};
 use buzon_model::reply::{Outcome, Rejection, Reply};
 use buzon_types::flag::SystemFlags;
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::command::Mail;
-use super::{Lmtp, Options};
+use super::{Options, Services};
 use crate::incoming::keep;
 
 /// Who gets a message.
@@ -34,8 +34,8 @@ const NO_METADATA: &str = "451 4.3.0 Mailbox is not available, try again";
 const UNKNOWN_ACCOUNT: &str = "550 5.1.1 No such mailbox here";
 
 /// Delivers to all; one reply for each, in order.
-pub(super) async fn deliver(lmtp: &Lmtp, targets: &[Target], message: Bytes) -> Vec<&'static str> {
-    let kept = match keep(&lmtp.bodies, message).await {
+pub(super) async fn deliver(services: &Services, targets: &[Target], message: Bytes) -> Vec<&'static str> {
+    let kept = match keep(&services.dependencies.bodies, message).await {
         Ok(kept) => kept,
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "put body");
@@ -58,7 +58,7 @@ pub(super) async fn deliver(lmtp: &Lmtp, targets: &[Target], message: Bytes) -> 
     let proposals = shards.into_iter().map(|(shard, members)| {
         let recipients = recipients_of(targets, &members);
         let message = message.clone();
-        async move { (propose(lmtp, shard, &recipients, message).await, recipients, members) }
+        async move { (propose(services, shard, &recipients, message).await, recipients, members) }
     });
     let mut replies = vec![NO_METADATA; targets.len()];
     for (results, recipients, members) in futures::future::join_all(proposals).await {
@@ -86,9 +86,9 @@ fn same(recipient: &Recipient, target: &Target) -> bool {
 }
 
 /// One reply for each recipient of a shard.
-async fn propose(lmtp: &Lmtp, shard: GroupId, recipients: &[Recipient], message: NewMessage) -> Vec<&'static str> {
+async fn propose(services: &Services, shard: GroupId, recipients: &[Recipient], message: NewMessage) -> Vec<&'static str> {
     let command = Command::Shard(ShardCommand::Deliver { recipients: recipients.to_vec(), message });
-    let outcome: Outcome = match lmtp.meta.propose(shard, command).await {
+    let outcome: Outcome = match services.dependencies.meta.propose(shard, command).await {
         Ok((_, outcome)) => outcome,
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, %shard, "propose delivery");
@@ -97,13 +97,13 @@ async fn propose(lmtp: &Lmtp, shard: GroupId, recipients: &[Recipient], message:
     };
     match outcome {
         Ok(Reply::Delivered(results)) => {
-            results.iter().map(|result| result.as_ref().map_or_else(|it| refusal(it, &lmtp.options), |_| DELIVERED)).collect()
+            results.iter().map(|result| result.as_ref().map_or_else(|it| refusal(it, &services.options), |_| DELIVERED)).collect()
         }
         Ok(other) => {
             tracing::error!(?other, "a delivery was answered with something else");
             vec![NO_METADATA; recipients.len()]
         }
-        Err(rejection) => vec![refusal(&rejection, &lmtp.options); recipients.len()],
+        Err(rejection) => vec![refusal(&rejection, &services.options); recipients.len()],
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use buzon_meta_client::meta::AccountHandle;
+use buzon_meta_client::account::AccountHandle;
 use buzon_types::address::Address;
 use buzon_types::id::LogIndex;
 use buzon_types::mailbox_name::MailboxName;
@@ -13,7 +14,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
-use super::Lmtp;
+use super::Services;
 use super::command::{Command, LINE_BYTES_MAX, Mail, parse};
 use super::deliver::{Target, deliver, trace_headers};
 use super::dots::Dots;
@@ -31,7 +32,7 @@ type Upgrade<S> = Option<S>;
 
 /// Where a connection stands.
 pub(super) struct Session {
-    lmtp: Lmtp,
+    services: Arc<Services>,
     peer: SocketAddr,
     /// By address or certificate.
     trusted: bool,
@@ -66,9 +67,9 @@ const TOO_BIG: &str = "552 5.3.4 Message is larger than this server takes";
 const NO_MEMORY: &str = "452 4.3.1 Too much mail at once, try again";
 
 impl Session {
-    pub(super) fn new(lmtp: Lmtp, peer: SocketAddr, trusted: bool, drain: CancellationToken) -> Self {
+    pub(super) fn new(services: Arc<Services>, peer: SocketAddr, trusted: bool, drain: CancellationToken) -> Self {
         Self {
-            lmtp,
+            services,
             peer,
             trusted,
             encrypted: false,
@@ -97,12 +98,12 @@ impl Session {
     pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(&mut self, mut stream: S) -> io::Result<Upgrade<S>> {
         if !self.greeted {
             self.greeted = true;
-            if !self.trusted && self.lmtp.tls.is_none() {
+            if !self.trusted && self.services.dependencies.tls.is_none() {
                 self.say("554 5.7.1 This host may not deliver here");
                 self.flush(&mut stream).await?;
                 return Ok(None);
             }
-            self.output.extend_from_slice(format!("220 {} LMTP ready\r\n", self.lmtp.options.host_name).as_bytes());
+            self.output.extend_from_slice(format!("220 {} LMTP ready\r\n", self.services.options.host_name).as_bytes());
         }
         loop {
             let Some(line) = self.line(&mut stream).await? else { return Ok(None) };
@@ -188,7 +189,7 @@ impl Session {
                 self.reset();
                 self.say("250 2.0.0 OK");
             }
-            Command::StartTls if self.lmtp.tls.is_none() => return Ok(self.refuse("502 5.5.1 STARTTLS is not offered")),
+            Command::StartTls if self.services.dependencies.tls.is_none() => return Ok(self.refuse("502 5.5.1 STARTTLS is not offered")),
             Command::StartTls if self.encrypted => return Ok(self.refuse("503 5.5.1 TLS is on")),
             Command::StartTls => {
                 self.say("220 2.0.0 Go ahead");
@@ -207,9 +208,9 @@ impl Session {
     fn hello(&mut self, name: String) {
         self.reset();
         self.client = Some(name);
-        let host = &self.lmtp.options.host_name;
-        let size = self.lmtp.options.message_bytes_max;
-        let tls = if self.lmtp.tls.is_some() && !self.encrypted { "250-STARTTLS\r\n" } else { "" };
+        let host = &self.services.options.host_name;
+        let size = self.services.options.message_bytes_max;
+        let tls = if self.services.dependencies.tls.is_some() && !self.encrypted { "250-STARTTLS\r\n" } else { "" };
         let reply = format!(
             "250-{host}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n\
              250-SIZE {size}\r\n{tls}250 CHUNKING\r\n"
@@ -221,7 +222,7 @@ impl Session {
         if self.mail.is_some() {
             return self.refuse("503 5.5.1 MAIL was given");
         }
-        if mail.size.is_some_and(|size| size > self.lmtp.options.message_bytes_max) {
+        if mail.size.is_some_and(|size| size > self.services.options.message_bytes_max) {
             return self.refuse(TOO_BIG);
         }
         self.mail = Some(mail);
@@ -237,7 +238,7 @@ impl Session {
         if !mail.utf8 && !path.is_ascii() {
             return self.refuse("553 5.6.7 Address needs SMTPUTF8");
         }
-        if self.targets.len() >= self.lmtp.options.recipients_max {
+        if self.targets.len() >= self.services.options.recipients_max {
             return self.refuse("452 4.5.3 Too many recipients");
         }
         let size = mail.size.unwrap_or(0);
@@ -259,21 +260,21 @@ impl Session {
             "451 4.3.0 Directory is not available, try again"
         };
         let mut mailbox = None;
-        let mut handle = self.lmtp.meta.resolve(address).await.map_err(unavailable)?;
+        let mut handle = self.services.dependencies.meta.resolve(address).await.map_err(unavailable)?;
         if handle.is_none()
             && let Some((user, _)) = address.split_detail()
         {
-            handle = self.lmtp.meta.resolve(&user).await.map_err(unavailable)?;
+            handle = self.services.dependencies.meta.resolve(&user).await.map_err(unavailable)?;
             mailbox = detail_as_written(path);
         }
         let account: AccountHandle = handle.ok_or("550 5.1.1 No such mailbox here")?;
-        let usage = self.lmtp.meta.usage(&account, ReadAt::Index(LogIndex(0))).await;
+        let usage = self.services.dependencies.meta.usage(&account, ReadAt::Index(LogIndex(0))).await;
         if let Ok(usage) = usage {
             let (counters, quota) = (usage.value.counters, usage.value.quota);
             let bytes = quota.bytes_max.is_some_and(|max| counters.bytes + size > max);
             let messages = quota.messages_max.is_some_and(|max| counters.messages >= max);
             if bytes || messages {
-                return Err(super::deliver::over_quota(&self.lmtp.options));
+                return Err(super::deliver::over_quota(&self.services.options));
             }
         }
         Ok(Target { account, mailbox })
@@ -351,10 +352,10 @@ impl Session {
         let mut bytes = BytesMut::new();
         if let Some(mail) = &self.mail {
             let client = self.client.as_deref().unwrap_or_default();
-            let headers = trace_headers(&self.lmtp.options.host_name, client, self.peer, mail, self.encrypted);
+            let headers = trace_headers(&self.services.options.host_name, client, self.peer, mail, self.encrypted);
             bytes.extend_from_slice(headers.as_bytes());
         }
-        Incoming { bytes, reserved: self.lmtp.budget.reserve(), refused: None }
+        Incoming { bytes, reserved: self.services.dependencies.budget.reserve(), refused: None }
     }
 
     /// Adds a piece, or throws it away once the message is refused.
@@ -363,7 +364,7 @@ impl Session {
             return;
         }
         let bytes = (incoming.bytes.len() + piece.len()) as u64;
-        if bytes > self.lmtp.options.message_bytes_max {
+        if bytes > self.services.options.message_bytes_max {
             incoming.refused = Some(TOO_BIG);
         } else if incoming.reserved.grow_to(bytes).await.is_err() {
             incoming.refused = Some(NO_MEMORY);
@@ -377,13 +378,14 @@ impl Session {
     /// Delivers and answers once for each recipient, in the order of RCPT (RFC 2033 §4.2).
     async fn finish(&mut self, incoming: Incoming) {
         let targets = std::mem::take(&mut self.targets);
-        match incoming.refused {
-            Some(refusal) => targets.iter().for_each(|_| self.say(refusal)),
-            None => {
-                for reply in deliver(&self.lmtp, &targets, incoming.bytes.freeze()).await {
-                    self.say(reply);
-                }
-            }
+        self.services.metrics.message(incoming.bytes.len() as u64);
+        let replies = match incoming.refused {
+            Some(refusal) => vec![refusal; targets.len()],
+            None => deliver(&self.services, &targets, incoming.bytes.freeze()).await,
+        };
+        for reply in replies {
+            self.services.metrics.recipient(reply);
+            self.say(reply);
         }
         self.reset();
     }

@@ -1,0 +1,112 @@
+//! The data directory: one process at a time, one identity for good.
+
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::pki::write_secret;
+
+/// Bytes of randomness in the admin token.
+const TOKEN_BYTES: usize = 32;
+
+/// Who this node is; log and database carry the same (DESIGN D2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeIdentity {
+    /// The cluster; a standalone server is one of its own.
+    pub(crate) cluster: u128,
+    /// Its raft id.
+    pub(crate) node: u64,
+    /// New whenever a log or database was lost.
+    pub(crate) incarnation: u128,
+}
+
+/// A data directory that is ours while this value lives.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes it if it is not there, and locks it.
+    ///
+    /// # Errors
+    /// If it cannot be written, or another process has it.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let mut make = fs::DirBuilder::new();
+        make.recursive(true).mode(0o700).create(path).with_context(|| format!("data_dir: make {}", path.display()))?;
+        let path = path.canonicalize()?;
+        let file = File::create(path.join("lock")).with_context(|| format!("data_dir: write to {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: file }),
+            Err(TryLockError::WouldBlock) => {
+                bail!("data_dir: another process runs on {}: stop it, or give another --data-dir", path.display())
+            }
+            Err(TryLockError::Error(error)) => Err(error).context("data_dir: lock"),
+        }
+    }
+
+    /// A place in it.
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Its absolute path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Made at the first start, read ever after.
+    ///
+    /// # Errors
+    /// If it cannot be read or written.
+    pub(crate) fn identity(&self) -> anyhow::Result<NodeIdentity> {
+        let file = self.join("node.json");
+        match fs::read_to_string(&file) {
+            Ok(text) => serde_json::from_str(&text).with_context(|| format!("read {}", file.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let random = || uuid::Uuid::new_v4().as_u128();
+                let identity = NodeIdentity { cluster: random(), node: 1, incarnation: random() };
+                write_secret(&file, &serde_json::to_string(&identity)?)?;
+                Ok(identity)
+            }
+            Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
+        }
+    }
+
+    /// The admin service's token; made at the first start.
+    ///
+    /// # Errors
+    /// If it cannot be read or written.
+    pub(crate) fn admin_token(&self) -> anyhow::Result<String> {
+        let file = crate::ctl::connection::token_file(&self.path);
+        if !file.exists() {
+            let bytes: [u8; TOKEN_BYTES] = rand::rng().random();
+            write_secret(&file, &bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())?;
+        }
+        let token = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        Ok(token.trim().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_processes_do_not_share_it_and_its_identity_stays() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("data");
+        let dir = DataDir::open(&path).unwrap();
+        assert!(DataDir::open(&path).unwrap_err().to_string().contains("another process"));
+        let (identity, token) = (dir.identity().unwrap(), dir.admin_token().unwrap());
+        assert_eq!(token.len(), 2 * TOKEN_BYTES);
+        drop(dir);
+        let dir = DataDir::open(&path).unwrap();
+        assert_eq!((dir.identity().unwrap(), dir.admin_token().unwrap()), (identity, token));
+    }
+}

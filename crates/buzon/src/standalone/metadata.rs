@@ -1,0 +1,81 @@
+//! The metadata half of a standalone server: log, SQLite, the two groups, their services in this process.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context;
+use buzon_consensus::log::identity::LogOwner;
+use buzon_consensus::log::options::LogOptions;
+use buzon_consensus::node::{Node, NodeOptions};
+use buzon_meta_client::meta::{Meta, Options as MetaOptions};
+use buzon_meta_store::sqlite::SqliteStore;
+use buzon_meta_store::store::{MetaStore, OutcomeCodec};
+use buzon_metad::node::NodeGroups;
+use buzon_metad::server::{Options as MetadOptions, Server as Metad};
+use buzon_model::reply::Outcome;
+use buzon_telemetry::Telemetry;
+use buzon_types::id::{DIRECTORY, GroupId, NodeId};
+use buzon_types::secret::Secret;
+
+use crate::config::Config;
+use crate::data_dir::DataDir;
+
+/// The one shard.
+const SHARD: GroupId = GroupId(1);
+/// A lone voter is never called; its name only stands in the membership.
+const ADDRESS: &str = "standalone";
+
+/// See the module.
+pub(super) struct Metadata {
+    node: Node,
+    pub(super) metad: Metad,
+    pub(super) meta: Meta,
+}
+
+/// Outcomes in the records' rows are protobuf.
+struct Outcomes;
+
+impl OutcomeCodec for Outcomes {
+    fn encode(&self, outcome: &Outcome) -> Vec<u8> {
+        buzon_proto::log::encode_outcome(outcome).to_vec()
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Option<Outcome> {
+        buzon_proto::log::decode_outcome(bytes::Bytes::copy_from_slice(bytes)).ok()
+    }
+}
+
+impl Metadata {
+    /// Opens what is in the data directory, or founds it.
+    ///
+    /// # Errors
+    /// If log or database are damaged or not this node's.
+    pub(super) async fn open(config: &Config, data_dir: &DataDir, telemetry: &Telemetry) -> anyhow::Result<Self> {
+        let identity = data_dir.identity()?;
+        let store = SqliteStore::open(&data_dir.join("metadata.sqlite"), Arc::new(Outcomes)).await;
+        let store: Arc<dyn MetaStore> = Arc::new(store.context("open the database")?);
+        let owner =
+            LogOwner { cluster: identity.cluster, node: NodeId(identity.node), incarnation: identity.incarnation };
+        let mut options = NodeOptions::new(owner, LogOptions::new(data_dir.join("log")));
+        options.cache_bytes_max = usize::try_from(config.memory.metadata_cache_bytes).unwrap_or(usize::MAX);
+        let node = Node::open(options, store.clone()).await.context("open the raft log")?;
+        let voters = BTreeMap::from([(NodeId(identity.node), ADDRESS.to_owned())]);
+        for group in [DIRECTORY, SHARD] {
+            let group = node.found_group(group, &voters).await.context("open a raft group")?;
+            group.wait_for_leader().await.context("elect a leader")?;
+        }
+        let admin_token = Secret::new(data_dir.admin_token()?);
+        let options = MetadOptions { admin_token, meter: telemetry.meter("buzon.metad") };
+        let metad = Metad::new(Arc::new(NodeGroups::new(node.clone(), store)), options);
+        let meta = Meta::in_process(metad.internal_routes(), MetaOptions::default());
+        Ok(Self { node, metad, meta })
+    }
+
+    /// Closes the client's instances, then the groups and the log.
+    pub(super) async fn close(self) {
+        if let Err(error) = self.meta.close().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "close client instances");
+        }
+        self.node.close().await;
+    }
+}
