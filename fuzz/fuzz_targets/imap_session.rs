@@ -4,6 +4,7 @@
 //! line or a literal ever waits in the buffer. The first bytes of the input choose the state and the portions.
 #![no_main]
 
+#[allow(dead_code, reason = "the tests of the crate use all of it")]
 #[path = "../../crates/imap/tests/driver/mod.rs"]
 mod driver;
 
