@@ -156,7 +156,9 @@ impl Imap {
     /// # Errors
     /// If the connection breaks.
     pub fn append(&mut self, mailbox: &str, flags: &str, message: &[u8]) -> anyhow::Result<Answer> {
-        let tag = self.send(&format!("APPEND {mailbox} {flags} {{{}}}", message.len()))?;
+        // NULs are only in literal8 (RFC 9051 §4.3).
+        let binary = if message.contains(&0) { "~" } else { "" };
+        let tag = self.send(&format!("APPEND {mailbox} {flags} {binary}{{{}}}", message.len()))?;
         let leave = self.response()?;
         if !leave.text.starts_with('+') {
             let status = leave.text.strip_prefix(&format!("{tag} ")).context("an answer to APPEND")?;
@@ -165,6 +167,48 @@ impl Imap {
         self.write(message)?;
         self.write(b"\r\n")?;
         self.finish(&tag)
+    }
+
+    /// Sends APPEND with a literal that waits for nothing (RFC 7888); answers its tag.
+    ///
+    /// # Errors
+    /// If the connection breaks.
+    pub fn send_append(&mut self, mailbox: &str, flags: &str, message: &[u8]) -> anyhow::Result<String> {
+        self.tag += 1;
+        let tag = format!("t{}", self.tag);
+        let mut bytes = format!("{tag} APPEND {mailbox} {flags} {{{}+}}\r\n", message.len()).into_bytes();
+        bytes.extend_from_slice(message);
+        bytes.extend_from_slice(b"\r\n");
+        self.write(&bytes)?;
+        Ok(tag)
+    }
+
+    /// Begins IDLE; responses are then read with [`Imap::response`] until [`Imap::done`].
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub fn idle(&mut self) -> anyhow::Result<String> {
+        let tag = self.send("IDLE")?;
+        let leave = self.response()?;
+        ensure!(leave.text.starts_with('+'), "IDLE: {leave:?}");
+        Ok(tag)
+    }
+
+    /// Ends IDLE.
+    ///
+    /// # Errors
+    /// If the connection breaks.
+    pub fn done(&mut self, tag: &str) -> anyhow::Result<Answer> {
+        self.write(b"DONE\r\n")?;
+        self.finish(tag)
+    }
+
+    /// How long the server may say nothing.
+    ///
+    /// # Errors
+    /// If the socket is gone.
+    pub fn set_silence_max(&mut self, silence_max: Duration) -> anyhow::Result<()> {
+        Ok(self.stream.get_ref().sock.set_read_timeout(Some(silence_max))?)
     }
 
     /// One response with its literals.
@@ -177,7 +221,11 @@ impl Imap {
             let mut line = Vec::new();
             self.stream.read_until(b'\n', &mut line)?;
             ensure!(!line.is_empty(), "connection closed");
-            ensure!(line.ends_with(b"\r\n"), "a line that does not end in CRLF: {:?}", String::from_utf8_lossy(&line));
+            ensure!(
+                line.ends_with(b"\r\n"),
+                "a line that does not end in CRLF: {:?}",
+                String::from_utf8_lossy(&line)
+            );
             line.truncate(line.len() - 2);
             let line = String::from_utf8(line).context("a line that is not UTF-8")?;
             let Some((before, bytes)) = literal(&line) else {

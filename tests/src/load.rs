@@ -84,7 +84,10 @@ impl Crowd {
             };
             let threads: Vec<_> = self.people.iter_mut().map(check).collect();
             for thread in threads {
-                thread.join().map_err(|_| anyhow!("a thread of the check panicked"))?.context("after restart")?;
+                thread
+                    .join()
+                    .map_err(|_| anyhow!("a thread of the check panicked"))?
+                    .context("after restart")?;
             }
             Ok(())
         })
@@ -95,7 +98,10 @@ impl Crowd {
         let acknowledged: u64 = self.people.iter().map(|it| it.acknowledged).sum();
         let unknown = |at: usize| self.people.iter().map(|it| it.unknown[at]).sum::<u64>();
         let done = self.people.iter().map(|it| it.unknown[0]).sum::<u64>();
-        format!("{acknowledged} acknowledged changes; of the unanswered ones {done} were done, {} not", unknown(1))
+        format!(
+            "{acknowledged} acknowledged changes; of the unanswered ones {done} were done, {} not",
+            unknown(1)
+        )
     }
 }
 

@@ -27,7 +27,11 @@ impl PowerCut {
     pub fn new(dir: &Path, data: &Path) -> anyhow::Result<Self> {
         let (source, shim, durable) = (dir.join("shim.c"), dir.join("shim.so"), dir.join("durable"));
         fs::write(&source, include_str!("power_cut/shim.c"))?;
-        let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).args([&shim, &source]).arg("-ldl").output()?;
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .args([&shim, &source])
+            .arg("-ldl")
+            .output()?;
         ensure!(built.status.success(), "cc: {}", String::from_utf8_lossy(&built.stderr));
         fs::create_dir_all(durable.join("objects"))?;
         Ok(Self { shim, durable, data: data.to_owned() })
@@ -55,7 +59,11 @@ impl PowerCut {
             let (path, object) = (self.data.join(name), self.object(*inode));
             fs::create_dir_all(path.parent().context("a parent")?)?;
             // A file whose content was never synced has a name at most.
-            if object.exists() { fs::copy(&object, &path).map(drop)? } else { fs::write(&path, [])? }
+            if object.exists() {
+                fs::copy(&object, &path).map(drop)?
+            } else {
+                fs::write(&path, [])?
+            }
             private_if_key(&path)?;
             inodes.insert(name.clone(), path);
         }
@@ -83,7 +91,9 @@ impl PowerCut {
         let mut listing: Option<(String, BTreeMap<String, u64>)> = None;
         for line in log.lines() {
             let mut words = line.splitn(3, ' ');
-            let (Some(verb), Some(inode), Some(name)) = (words.next(), words.next(), words.next()) else { continue };
+            let (Some(verb), Some(inode), Some(name)) = (words.next(), words.next(), words.next()) else {
+                continue;
+            };
             let inode: u64 = inode.parse()?;
             match verb {
                 "link" => drop(names.insert(name.to_owned(), inode)),
@@ -97,7 +107,9 @@ impl PowerCut {
                 }
                 "end" => {
                     if let Some((folder, entries)) = listing.take() {
-                        names.retain(|name, _| name.rsplit_once('/').map_or("", |(parent, _)| parent) != folder);
+                        names.retain(|name, _| {
+                            name.rsplit_once('/').map_or("", |(parent, _)| parent) != folder
+                        });
                         names.retain(|_, inode| !entries.values().any(|other| other == inode));
                         names.extend(entries);
                     }

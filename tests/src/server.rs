@@ -268,7 +268,8 @@ impl Server {
     /// If it cannot be started.
     pub fn ctl_output(&self, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
         let mut command = self.buzon("ctl", arguments)?;
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let _ = child.stdin.take().context("its standard input")?.write_all(input.as_bytes()); // it may not read
         Ok(child.wait_with_output()?)
     }
@@ -323,6 +324,7 @@ impl Drop for Server {
 pub fn binary() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?; // target/debug/deps/test-…
     let dir = test.ancestors().find(|dir| dir.join("buzon").is_file());
-    let dir = dir.context("the buzon binary is not built: run `cargo xtask test`, or `cargo build -p buzon`")?;
+    let dir =
+        dir.context("the buzon binary is not built: run `cargo xtask test`, or `cargo build -p buzon`")?;
     Ok(dir.join("buzon"))
 }

@@ -76,7 +76,9 @@ impl Fetched {
     /// If it is a broken FETCH.
     pub fn read(response: &Response) -> anyhow::Result<Option<Self>> {
         let mut words = response.text.splitn(3, ' ');
-        let (Some(seq), Some("FETCH"), Some(_)) = (words.next(), words.next(), words.next()) else { return Ok(None) };
+        let (Some(seq), Some("FETCH"), Some(_)) = (words.next(), words.next(), words.next()) else {
+            return Ok(None);
+        };
         let seq: u32 = seq.parse()?;
         ensure!(seq > 0, "FETCH of message 0");
         let values = values(response)?;
@@ -141,8 +143,11 @@ impl Answer {
 
     /// The arguments of a response code like APPENDUID, in the tagged answer or in an untagged OK.
     pub fn code(&self, name: &str) -> Option<&str> {
-        let texts = std::iter::once(self.status.as_str()).chain(self.untagged.iter().map(|it| it.text.as_str()));
-        texts.filter_map(|text| text.strip_prefix("OK [")?.strip_prefix(name)?.split_once(']')).find_map(|(code, _)| code.strip_prefix(' '))
+        let texts =
+            std::iter::once(self.status.as_str()).chain(self.untagged.iter().map(|it| it.text.as_str()));
+        texts
+            .filter_map(|text| text.strip_prefix("OK [")?.strip_prefix(name)?.split_once(']'))
+            .find_map(|(code, _)| code.strip_prefix(' '))
     }
 
     /// The items of its STATUS response.
@@ -150,10 +155,13 @@ impl Answer {
     /// # Errors
     /// If there is none.
     pub fn status_items(&self) -> anyhow::Result<BTreeMap<String, u64>> {
-        let response = self.untagged.iter().find(|it| it.text.starts_with("STATUS ")).context("a STATUS response")?;
+        let response =
+            self.untagged.iter().find(|it| it.text.starts_with("STATUS ")).context("a STATUS response")?;
         let values = values(response)?;
         let list = values.last().context("items")?.list()?;
-        list.chunks(2).map(|pair| Ok((pair[0].atom()?.to_owned(), pair.get(1).context("a value")?.number()?))).collect()
+        list.chunks(2)
+            .map(|pair| Ok((pair[0].atom()?.to_owned(), pair.get(1).context("a value")?.number()?)))
+            .collect()
     }
 
     /// The numbers of its SEARCH response; none if there is no such response.
@@ -258,7 +266,10 @@ impl Reader<'_> {
                     at += 2;
                 }
                 &byte => {
-                    ensure!(byte != 0 && byte != b'\r' && byte != b'\n', "a forbidden byte in a quoted string");
+                    ensure!(
+                        byte != 0 && byte != b'\r' && byte != b'\n',
+                        "a forbidden byte in a quoted string"
+                    );
                     text.push(byte);
                     at += 1;
                 }
@@ -300,7 +311,8 @@ mod tests {
     #[test]
     fn fetch_responses_are_read() -> anyhow::Result<()> {
         let text = r#"3 FETCH (UID 7 FLAGS (\Seen $x) BODY[HEADER.FIELDS (A B)]<0> {} ENVELOPE ("a \"b\"" NIL ((NIL NIL "x" "y")) NIL))"#;
-        let fetched = Fetched::read(&Response { text: text.to_owned(), literals: vec![b"xyz".to_vec()] })?.context("one")?;
+        let fetched = Fetched::read(&Response { text: text.to_owned(), literals: vec![b"xyz".to_vec()] })?
+            .context("one")?;
         assert_eq!((fetched.seq, fetched.uid()?), (3, 7));
         assert_eq!(fetched.item("BODY[HEADER.FIELDS (A B)]<0>")?.bytes()?, b"xyz");
         assert_eq!(fetched.item("ENVELOPE")?.list()?[0].bytes()?, b"a \"b\"");

@@ -25,8 +25,10 @@ fn run(command: &mut Command) -> anyhow::Result<Output> {
     if let Some(dir) = command.get_current_dir() {
         timed.current_dir(dir);
     }
-    let output = timed.output().with_context(|| format!("start {line}: run `cargo xtask test`, which installs it"))?;
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output =
+        timed.output().with_context(|| format!("start {line}: run `cargo xtask test`, which installs it"))?;
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "{line}: {}\n{said}", output.status);
     Ok(output)
 }
@@ -49,7 +51,9 @@ fn url(server: &Server, path: &str) -> String {
 
 fn curl(server: &Server, arguments: &[&str]) -> anyhow::Result<String> {
     let mut command = Command::new("curl");
-    command.args(["--silent", "--show-error", "--user", &format!("{USER}:{PASSWORD}"), "--cacert"]).arg(server.ca());
+    command
+        .args(["--silent", "--show-error", "--user", &format!("{USER}:{PASSWORD}"), "--cacert"])
+        .arg(server.ca());
     Ok(String::from_utf8(run(command.args(arguments))?.stdout)?)
 }
 
@@ -117,13 +121,19 @@ fn neomutt_copies_and_flags() -> anyhow::Result<()> {
     let keys = "<tag-pattern>~s seed\\n<tag-prefix><copy-message>+Trash\\n<flag-message><sync-mailbox><quit>";
     let session = format!("neomutt -n -F muttrc -e 'push \"{keys}\"'");
     let mut command = Command::new("script");
-    run(command.args(["-qec", &session, "/dev/null"]).env("TERM", "xterm").env("HOME", home).current_dir(home))?;
+    run(command
+        .args(["-qec", &session, "/dev/null"])
+        .env("TERM", "xterm")
+        .env("HOME", home)
+        .current_dir(home))?;
     let mut imap = Imap::login(server.address("imaps"), &server.ca(), USER, PASSWORD)?;
     let trash = imap.ok("STATUS Trash (MESSAGES)")?;
     assert!(trash.untagged[0].text.contains("MESSAGES 2"), "{trash:?}");
     imap.ok("SELECT INBOX")?;
     let flagged = imap.ok("SEARCH FLAGGED")?;
-    assert!(flagged.untagged.iter().any(|it| it.text.starts_with("SEARCH ") && it.text.len() > 7), "{flagged:?}");
+    assert!(
+        flagged.untagged.iter().any(|it| it.text.starts_with("SEARCH ") && it.text.len() > 7),
+        "{flagged:?}"
+    );
     Ok(())
 }
-

@@ -31,7 +31,8 @@ impl Person {
     /// Says what is wrong.
     pub fn check(&mut self, at: &Addresses, bodies: Bodies) -> anyhow::Result<()> {
         let user = self.user.clone();
-        self.check_account(at, bodies).with_context(|| format!("{user} with {:?} unanswered", self.model.pending))?;
+        self.check_account(at, bodies)
+            .with_context(|| format!("{user} with {:?} unanswered", self.model.pending))?;
         self.model.pending = None;
         Ok(())
     }
@@ -53,23 +54,46 @@ impl Person {
 
     /// STATUS, SELECT and a listing, which must agree.
     fn list(&mut self, imap: &mut Imap, name: &'static str) -> anyhow::Result<Vec<Listed>> {
-        let status = imap.ok(&format!("STATUS {name} (MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ SIZE)"))?.status_items()?;
+        let status = imap
+            .ok(&format!("STATUS {name} (MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ SIZE)"))?
+            .status_items()?;
         let number = |item: &str| status.get(item).copied().with_context(|| format!("{item} in STATUS"));
         let mailbox = self.model.mailboxes.get_mut(name).context("a mailbox of ours")?;
         mailbox.note(number("UIDVALIDITY")?, number("UIDNEXT")?, number("HIGHESTMODSEQ")?)?;
         let opened = imap.ok(&format!("EXAMINE {name}"))?;
         let exists = format!("{} EXISTS", number("MESSAGES")?);
-        ensure!(opened.with(" EXISTS").any(|it| it.text == exists), "STATUS tells {exists}, EXAMINE: {opened:?}");
+        ensure!(
+            opened.with(" EXISTS").any(|it| it.text == exists),
+            "STATUS tells {exists}, EXAMINE: {opened:?}"
+        );
         let mut listed = Vec::new();
         for fetched in imap.ok("UID FETCH 1:* (FLAGS RFC822.SIZE ENVELOPE)")?.fetched()? {
-            ensure!(fetched.seq as usize == listed.len() + 1, "sequence number {} at {}", fetched.seq, listed.len() + 1);
+            ensure!(
+                fetched.seq as usize == listed.len() + 1,
+                "sequence number {} at {}",
+                fetched.seq,
+                listed.len() + 1
+            );
             let subject = fetched.item("ENVELOPE")?.list()?.get(1).context("a subject")?.bytes()?.to_vec();
-            let line = Line { uid: Some(fetched.uid()?), token: String::from_utf8(subject)?, flags: fetched.flags()?.context("FLAGS")? };
+            let line = Line {
+                uid: Some(fetched.uid()?),
+                token: String::from_utf8(subject)?,
+                flags: fetched.flags()?.context("FLAGS")?,
+            };
             listed.push(Listed { line, bytes: fetched.item("RFC822.SIZE")?.number()? });
         }
         let unseen = listed.iter().filter(|it| !it.line.flags.contains("\\Seen")).count();
-        ensure!(number("MESSAGES")? == listed.len() as u64, "STATUS counts {}, {} are listed", number("MESSAGES")?, listed.len());
-        ensure!(number("UNSEEN")? == unseen as u64, "STATUS counts {} unseen, {unseen} are listed", number("UNSEEN")?);
+        ensure!(
+            number("MESSAGES")? == listed.len() as u64,
+            "STATUS counts {}, {} are listed",
+            number("MESSAGES")?,
+            listed.len()
+        );
+        ensure!(
+            number("UNSEEN")? == unseen as u64,
+            "STATUS counts {} unseen, {unseen} are listed",
+            number("UNSEEN")?
+        );
         let bytes: u64 = listed.iter().map(|it| it.bytes).sum();
         ensure!(number("SIZE")? == bytes, "STATUS counts {} bytes, {bytes} are listed", number("SIZE")?);
         let uids: Vec<Option<u32>> = listed.iter().map(|it| it.line.uid).collect();
@@ -78,7 +102,12 @@ impl Person {
         ensure!(number("UIDNEXT")? > u64::from(last), "UIDNEXT {} with UID {last}", number("UIDNEXT")?);
         for it in &listed {
             let meant = it.line.uid.and_then(|uid| mailbox.ever.get(&uid));
-            ensure!(meant.is_none_or(|token| *token == it.line.token), "UID {:?} was {meant:?}, is {}", it.line.uid, it.line.token);
+            ensure!(
+                meant.is_none_or(|token| *token == it.line.token),
+                "UID {:?} was {meant:?}, is {}",
+                it.line.uid,
+                it.line.token
+            );
         }
         Ok(listed)
     }
@@ -86,7 +115,11 @@ impl Person {
     /// What LMTP acknowledged gets its UIDs from the listing.
     fn place_delivered(&mut self, inbox: &[Listed]) -> anyhow::Result<()> {
         for letter in std::mem::take(&mut self.model.unplaced) {
-            let line = &inbox.iter().find(|it| it.line.token == letter.token).with_context(|| format!("delivered and lost: {letter:?}"))?.line;
+            let line = &inbox
+                .iter()
+                .find(|it| it.line.token == letter.token)
+                .with_context(|| format!("delivered and lost: {letter:?}"))?
+                .line;
             ensure!(line.flags.is_empty(), "a new message has flags: {line:?}");
             let held = Held { letter, delivered: true, flags: Flags::new(), read_back: false };
             let mailbox = self.model.mailboxes.get_mut("INBOX").context("INBOX")?;
@@ -98,7 +131,9 @@ impl Person {
     /// Everything as before the unanswered change, or everything as after it.
     fn settle(&mut self, seen: &BTreeMap<&'static str, Vec<Listed>>) -> anyhow::Result<()> {
         let expected: Vec<_> = MAILBOXES.iter().map(|name| (*name, self.model.expected(name))).collect();
-        let fits = |pick: fn(&(Vec<Line>, Vec<Line>)) -> &Vec<Line>| expected.iter().all(|(name, both)| same(pick(both), &seen[name]));
+        let fits = |pick: fn(&(Vec<Line>, Vec<Line>)) -> &Vec<Line>| {
+            expected.iter().all(|(name, both)| same(pick(both), &seen[name]))
+        };
         if fits(|both| &both.0) {
             if self.model.pending.is_some() {
                 self.unknown[1] += 1;
@@ -107,7 +142,13 @@ impl Person {
         }
         for (name, (before, after)) in &expected {
             let lines: Vec<&Line> = seen[name].iter().map(|it| &it.line).collect();
-            let (more, less) = (differences(&lines, before), differences(&before.iter().collect::<Vec<_>>(), &seen[name].iter().map(|it| it.line.clone()).collect::<Vec<_>>()));
+            let (more, less) = (
+                differences(&lines, before),
+                differences(
+                    &before.iter().collect::<Vec<_>>(),
+                    &seen[name].iter().map(|it| it.line.clone()).collect::<Vec<_>>(),
+                ),
+            );
             claim!(
                 fits(|both| &both.1),
                 "{name} is neither as before nor as after.\nnot expected: {more:?}\nmissing: {less:?}\n{} lines, expected {} or {}",
@@ -141,7 +182,13 @@ impl Person {
     }
 
     /// No referenced body is missing, and each is whole.
-    fn read_back(&mut self, imap: &mut Imap, name: &str, listed: &[Listed], bodies: Bodies) -> anyhow::Result<()> {
+    fn read_back(
+        &mut self,
+        imap: &mut Imap,
+        name: &str,
+        listed: &[Listed],
+        bodies: Bodies,
+    ) -> anyhow::Result<()> {
         for Listed { line, bytes } in listed {
             let uid = line.uid.context("a UID")?;
             let mailbox = self.model.mailboxes.get_mut(name).context("a mailbox of ours")?;
@@ -169,7 +216,9 @@ impl Person {
 fn same(expected: &[Line], listed: &[Listed]) -> bool {
     expected.len() == listed.len()
         && expected.iter().zip(listed).all(|(line, it)| {
-            (line.uid.is_none() || line.uid == it.line.uid) && line.token == it.line.token && line.flags == it.line.flags
+            (line.uid.is_none() || line.uid == it.line.uid)
+                && line.token == it.line.token
+                && line.flags == it.line.flags
         })
 }
 

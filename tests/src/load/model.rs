@@ -108,7 +108,11 @@ impl Mailbox {
     }
 
     fn lines(&self) -> Vec<Line> {
-        let line = |(uid, held): (&u32, &Held)| Line { uid: Some(*uid), token: held.letter.token.clone(), flags: held.flags.clone() };
+        let line = |(uid, held): (&u32, &Held)| Line {
+            uid: Some(*uid),
+            token: held.letter.token.clone(),
+            flags: held.flags.clone(),
+        };
         self.held.iter().map(line).collect()
     }
 }
@@ -118,10 +122,16 @@ impl Model {
     pub fn expected(&self, name: &'static str) -> (Vec<Line>, Vec<Line>) {
         let before = self.mailboxes.get(name).map(Mailbox::lines).unwrap_or_default();
         let mut after = before.clone();
-        let new = |letter: &Letter, flags: &Flags| Line { uid: None, token: letter.token.clone(), flags: flags.clone() };
+        let new = |letter: &Letter, flags: &Flags| Line {
+            uid: None,
+            token: letter.token.clone(),
+            flags: flags.clone(),
+        };
         match &self.pending {
             Some(Pending::Deliver(letter)) if name == "INBOX" => after.push(new(letter, &Flags::new())),
-            Some(Pending::Append { mailbox, letter, flags }) if *mailbox == name => after.push(new(letter, flags)),
+            Some(Pending::Append { mailbox, letter, flags }) if *mailbox == name => {
+                after.push(new(letter, flags))
+            }
             Some(Pending::Store { mailbox, after: changed }) if *mailbox == name => {
                 for line in &mut after {
                     if let Some(flags) = line.uid.and_then(|uid| changed.get(&uid)) {

@@ -100,7 +100,9 @@ impl Person {
     /// See there.
     pub fn work(&mut self, at: &Addresses, gone: &AtomicBool, stop: &AtomicBool) -> anyhow::Result<()> {
         match self.work_until(at, stop) {
-            Err(error) if error.downcast_ref::<Violation>().is_none() && gone.load(Ordering::Acquire) => Ok(()),
+            Err(error) if error.downcast_ref::<Violation>().is_none() && gone.load(Ordering::Acquire) => {
+                Ok(())
+            }
             other => other.with_context(|| format!("{} while {:?}", self.user, self.model.pending)),
         }
     }
@@ -122,7 +124,11 @@ impl Person {
             self.select(work, mailbox)?;
         }
         let held = self.mailbox(work.selected)?.held.len();
-        let choice = if held > HELD_MAX { self.random.random_range(50..100) } else { self.random.random_range(0..100) };
+        let choice = if held > HELD_MAX {
+            self.random.random_range(50..100)
+        } else {
+            self.random.random_range(0..100)
+        };
         match choice {
             0..25 => self.deliver(work),
             25..50 => self.append(work),
@@ -139,7 +145,8 @@ impl Person {
 
     fn letter(&mut self) -> Letter {
         self.letters += 1;
-        let token = format!("{}-{:08x}-{}", self.user.replace('@', "."), self.random.random::<u32>(), self.letters);
+        let token =
+            format!("{}-{:08x}-{}", self.user.replace('@', "."), self.random.random::<u32>(), self.letters);
         Letter::random(token, &mut self.random)
     }
 
@@ -185,10 +192,14 @@ impl Person {
         claim!(answer.is_ok(), "UID FETCH: {}", answer.status);
         for fetched in answer.fetched()? {
             let Some(envelope) = fetched.get("ENVELOPE") else { continue };
-            let token = String::from_utf8_lossy(envelope.list()?.get(1).context("a subject")?.bytes()?).into_owned();
+            let token =
+                String::from_utf8_lossy(envelope.list()?.get(1).context("a subject")?.bytes()?).into_owned();
             if let Some(at) = self.model.unplaced.iter().position(|letter| letter.token == token) {
                 let letter = self.model.unplaced.remove(at);
-                self.mailbox("INBOX")?.put(fetched.uid()?, Held { letter, delivered: true, flags: Flags::new(), read_back: false });
+                self.mailbox("INBOX")?.put(
+                    fetched.uid()?,
+                    Held { letter, delivered: true, flags: Flags::new(), read_back: false },
+                );
             }
         }
         let lost = &self.model.unplaced;
@@ -228,7 +239,8 @@ impl Person {
             return Ok(());
         }
         let flags = only.map_or_else(|| self.some_flags(), |flag| Flags::from([flag.to_owned()]));
-        let sign = if only.is_some() { "+" } else { ["+", "-", ""].choose(&mut self.random).context("a sign")? };
+        let sign =
+            if only.is_some() { "+" } else { ["+", "-", ""].choose(&mut self.random).context("a sign")? };
         let mailbox = self.mailbox(work.selected)?;
         let changed = |uid: &u32| {
             let before = mailbox.held.get(uid).map(|held| held.flags.clone()).unwrap_or_default();
@@ -243,7 +255,8 @@ impl Person {
         self.model.pending = Some(Pending::Store { mailbox: work.selected, after: after.clone() });
         let silent = if self.random.random() { ".SILENT" } else { "" };
         let list = flags.iter().cloned().collect::<Vec<_>>().join(" ");
-        let answer = work.imap.command(&format!("UID STORE {} {sign}FLAGS{silent} ({list})", set_text(&uids)))?;
+        let answer =
+            work.imap.command(&format!("UID STORE {} {sign}FLAGS{silent} ({list})", set_text(&uids)))?;
         claim!(answer.is_ok(), "UID STORE: {}", answer.status);
         for (uid, flags) in after {
             if let Some(held) = self.mailbox(work.selected)?.held.get_mut(&uid) {
@@ -276,7 +289,12 @@ impl Person {
     fn copy(&mut self, work: &mut Work, moves: bool) -> anyhow::Result<()> {
         let from = work.selected;
         let uids = self.some_uids(from, false)?;
-        let to = *MAILBOXES.iter().filter(|name| **name != from).collect::<Vec<_>>().choose(&mut self.random).context("another")?;
+        let to = *MAILBOXES
+            .iter()
+            .filter(|name| **name != from)
+            .collect::<Vec<_>>()
+            .choose(&mut self.random)
+            .context("another")?;
         if uids.is_empty() {
             return Ok(());
         }
@@ -286,10 +304,14 @@ impl Person {
         claim!(answer.is_ok(), "UID {verb}: {}", answer.status);
         let code = answer.code("COPYUID").context("COPYUID")?;
         let words: Vec<&str> = code.split(' ').collect();
-        let (sources, targets) = (uid_set(words.get(1).context("sources")?)?, uid_set(words.get(2).context("targets")?)?);
+        let (sources, targets) =
+            (uid_set(words.get(1).context("sources")?)?, uid_set(words.get(2).context("targets")?)?);
         claim!(sources == uids && targets.len() == uids.len(), "UID {verb} {uids:?}: COPYUID {code}");
         let ever = &self.mailbox(to)?.ever;
-        claim!(!targets.iter().any(|uid| ever.contains_key(uid)), "UID {verb} used UIDs of {to} again: {code}");
+        claim!(
+            !targets.iter().any(|uid| ever.contains_key(uid)),
+            "UID {verb} used UIDs of {to} again: {code}"
+        );
         let pairs: Vec<(u32, u32)> = sources.into_iter().zip(targets).collect();
         self.model.copied(from, to, &pairs, moves).context("what was copied is ours")?;
         self.acknowledged += 1;

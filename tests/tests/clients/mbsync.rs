@@ -10,7 +10,10 @@ fn mbsync_mirrors_both_ways_and_then_has_nothing_to_do() -> anyhow::Result<()> {
     let mut imap = Imap::login(server.address("imaps"), &server.ca(), USER, PASSWORD)?;
     for at in 1..=MESSAGES {
         let flags = ["()", "(\\Seen)", "(\\Flagged \\Seen)", "(\\Answered)"][at % 4];
-        let message = format!("From: a@b.example\r\nSubject: {at}\r\nMessage-ID: <{at}@test>\r\n\r\n{}\r\n", "x".repeat(at));
+        let message = format!(
+            "From: a@b.example\r\nSubject: {at}\r\nMessage-ID: <{at}@test>\r\n\r\n{}\r\n",
+            "x".repeat(at)
+        );
         ensure!(imap.append("INBOX", flags, message.as_bytes())?.is_ok());
     }
     let home = server.scratch();
@@ -27,7 +30,11 @@ fn mbsync_mirrors_both_ways_and_then_has_nothing_to_do() -> anyhow::Result<()> {
     let sync = || {
         let mut command = Command::new("mbsync");
         let output = run(command.args(["-c", "mbsyncrc", "-a", "-V"]).env("HOME", home).current_dir(home))?;
-        anyhow::Ok(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+        anyhow::Ok(format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        ))
     };
     sync()?;
     let inbox = home.join("mail/INBOX");

@@ -87,7 +87,16 @@ fn postfix_delivers_to_two_domains() -> anyhow::Result<()> {
     std::fs::write(&file, "From: x@example.net\r\nSubject: over Postfix\r\n\r\n.dots\r\n..\r\nend\r\n")?;
     let send = || {
         let mut command = Command::new("curl");
-        command.args(["--silent", "--show-error", "--mail-from", "x@example.net", "--mail-rcpt", USER, "--mail-rcpt", OTHER]);
+        command.args([
+            "--silent",
+            "--show-error",
+            "--mail-from",
+            "x@example.net",
+            "--mail-rcpt",
+            USER,
+            "--mail-rcpt",
+            OTHER,
+        ]);
         run(command.arg("--upload-file").arg(&file).arg(&url))
     };
     let began = Instant::now();
@@ -107,7 +116,10 @@ fn postfix_delivers_to_two_domains() -> anyhow::Result<()> {
             ensure!(began.elapsed() < DELIVERY_MAX, "not delivered to {user}: {}", log());
             imap.ok("NOOP")?;
         };
-        assert!(fetched.starts_with("Return-Path: <x@example.net>\r\nReceived: from mx.example.org"), "{fetched}");
+        assert!(
+            fetched.starts_with("Return-Path: <x@example.net>\r\nReceived: from mx.example.org"),
+            "{fetched}"
+        );
         assert!(fetched.ends_with("Subject: over Postfix\r\n\r\n.dots\r\n..\r\nend\r\n"), "{fetched}");
     }
     Ok(())
