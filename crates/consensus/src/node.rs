@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use buzon_meta_store::store::{Identity, MetaStore};
 use buzon_types::id::{GroupId, NodeId};
+use openraft::errors::{InitializeError, RaftError};
 use openraft::impls::BasicNode;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ pub use self::options::{NodeOptions, RaftOptions};
 use crate::apply::{Applier, Machine, MachineParts};
 use crate::error::OpenError;
 use crate::group::Group;
+use crate::log::backend::LogBackend;
 use crate::log::identity::LogOwner;
 use crate::log::raft_engine::RaftEngineLog;
 use crate::log::shared::{AbortProcess, FatalHandler, LogCounts, SharedLog};
@@ -55,22 +57,23 @@ impl Node {
     /// When log or database belong to somebody else, or are damaged. Both carry the same ids (DESIGN D2); a log that
     /// is new while the database is not, is refused: the log held this node's votes.
     pub async fn open(options: NodeOptions, store: Arc<dyn MetaStore>) -> Result<Self, OpenError> {
-        Self::open_with(options, store, Arc::new(AbortProcess)).await
+        let log_options = options.log.clone();
+        let opened = tokio::task::spawn_blocking(move || RaftEngineLog::open(&log_options)).await;
+        let backend = opened.map_err(|error| OpenError::Options(error.into()))??;
+        Self::open_over(Arc::new(backend), options, store, Arc::new(AbortProcess)).await
     }
 
-    /// The same with another answer to a log that fails; for tests.
-    pub async fn open_with(
+    /// The same over a log that is open already, and with another answer to one that fails: for tests of faults.
+    pub async fn open_over(
+        backend: Arc<dyn LogBackend>,
         options: NodeOptions,
         store: Arc<dyn MetaStore>,
         fatal: Arc<dyn FatalHandler>,
     ) -> Result<Self, OpenError> {
         let config = Arc::new(options.raft.config()?);
-        let log_options = options.log.clone();
-        let opened = tokio::task::spawn_blocking(move || RaftEngineLog::open(&log_options)).await;
-        let backend = opened.map_err(|error| OpenError::Options(error.into()))??;
         let LogOwner { cluster, node, incarnation } = options.owner;
         store.claim(&Identity { cluster, node: node.0, incarnation }).await?;
-        let log = SharedLog::start(Arc::new(backend), options.owner, &options.log, fatal)?;
+        let log = SharedLog::start(backend, options.owner, &options.log, fatal)?;
         let peers = Arc::new(Peers::new(options.owner, options.tls.clone()));
         let (groups, stop) = (Mutex::default(), CancellationToken::new());
         let node = Self { inner: Arc::new(NodeInner { options, config, log, store, peers, groups, stop }) };
@@ -136,8 +139,11 @@ impl Node {
             |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Group { group: id, source };
         if !group.raft().is_initialized().await.map_err(|error| failed(error.into()))? {
             let nodes = voters.iter().map(|(node, address)| (node.0, BasicNode::new(address)));
-            let founded = group.raft().initialize(nodes.collect::<BTreeMap<_, _>>()).await;
-            founded.map_err(|error| failed(error.into()))?;
+            match group.raft().initialize(nodes.collect::<BTreeMap<_, _>>()).await {
+                // Another founder was faster and has asked for this node's vote already.
+                Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+                Err(error) => return Err(failed(error.into())),
+            }
         }
         Ok(group)
     }

@@ -17,7 +17,8 @@ use tokio::sync::OwnedRwLockReadGuard;
 use super::machine::{Loaded, Machine};
 
 /// The state of a group at one log index, with the rows that were asked for. Entries are not applied while it
-/// lives, in this group: look, copy what is needed, drop it; never hold it over a write to a client.
+/// lives, in this group: look, copy what is needed, drop it. Never hold it over a write to a client, nor over another
+/// read of the same group, which would wait for entries that wait for this.
 pub struct View {
     machine: Arc<Machine>,
     guard: OwnedRwLockReadGuard<Option<Loaded>, Loaded>,

@@ -11,6 +11,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use raft_engine::env::{FileSystem, Handle, Permission, WriteExt};
@@ -42,6 +43,7 @@ struct Disk {
     /// Changes after the power went are ignored, not refused: nobody is there to see the answer.
     abandoned: bool,
     syncs_fail: bool,
+    sync_takes: Duration,
     syncs: u64,
 }
 
@@ -94,6 +96,11 @@ impl FaultyFileSystem {
     /// Every sync fails from now on, or none does.
     pub fn fail_syncs(&self, fail: bool) {
         self.disk.lock().syncs_fail = fail;
+    }
+
+    /// Every sync takes at least this long from now on, as on a disk.
+    pub fn sync_takes(&self, time: Duration) {
+        self.disk.lock().sync_takes = time;
     }
 
     /// Syncs that succeeded so far.
@@ -168,6 +175,10 @@ impl Handle for FaultyFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        let takes = self.disk.lock().sync_takes;
+        if !takes.is_zero() {
+            std::thread::sleep(takes);
+        }
         let mut disk = self.disk.lock();
         if disk.syncs_fail {
             return Err(io::Error::other("the disk is broken"));

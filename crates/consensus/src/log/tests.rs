@@ -210,9 +210,9 @@ async fn appends_of_many_groups_share_fsyncs() {
     const APPENDS: u64 = 50;
     let directory = tempfile::tempdir().unwrap();
     let options = options(&directory);
-    // A real disk: its fsync takes the time in which the next batch gathers.
-    let backend = Arc::new(RaftEngineLog::open(&options).unwrap());
-    let log = SharedLog::start(backend, OWNER, &options, Arc::new(CountFatal::default())).unwrap();
+    let disk = FaultyFileSystem::new();
+    disk.sync_takes(Duration::from_millis(2));
+    let log = open(&options, &disk).unwrap();
     let mut proposers = tokio::task::JoinSet::new();
     for proposer in 0..PROPOSERS {
         let group = log.group(GroupId(proposer % GROUPS)).unwrap();

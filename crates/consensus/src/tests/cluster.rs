@@ -1,0 +1,231 @@
+//! Nodes in one process that talk over loopback.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buzon_meta_store::sqlite::SqliteStore;
+use buzon_meta_store::store::{MetaStore, OutcomeCodec};
+use buzon_model::reply::Outcome;
+use buzon_types::id::{DIRECTORY, GroupId, LogIndex, NodeId};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::TcpListenerStream;
+
+use crate::error::OpenError;
+use crate::group::Group;
+use crate::log::identity::LogOwner;
+use crate::log::options::LogOptions;
+use crate::log::raft_engine::RaftEngineLog;
+use crate::log::shared::AbortProcess;
+use crate::log::testing::FaultyFileSystem;
+use crate::node::{Node, NodeOptions, RaftOptions};
+
+/// The group that most tests use.
+pub(super) const GROUP: GroupId = DIRECTORY;
+/// Far more than any step takes; a test that waits longer has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) struct Outcomes;
+
+impl OutcomeCodec for Outcomes {
+    fn encode(&self, outcome: &Outcome) -> Vec<u8> {
+        buzon_proto::log::encode_outcome(outcome).to_vec()
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Option<Outcome> {
+        buzon_proto::log::decode_outcome(bytes::Bytes::copy_from_slice(bytes)).ok()
+    }
+}
+
+/// A node with its directory, which outlives its restarts.
+pub(super) struct TestNode {
+    pub(super) id: NodeId,
+    pub(super) directory: TempDir,
+    address: SocketAddr,
+    options: RaftOptions,
+    disk: FaultyFileSystem,
+    running: Option<Running>,
+}
+
+struct Running {
+    node: Node,
+    store: Arc<dyn MetaStore>,
+    server: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+}
+
+impl TestNode {
+    /// A new node that runs.
+    pub(super) async fn open(id: NodeId, options: RaftOptions) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let disk = FaultyFileSystem::new();
+        let mut node = Self { id, directory, address, options, disk, running: None };
+        node.run(listener).await.unwrap();
+        node
+    }
+
+    /// The same, where each fsync of the log takes as long as on a disk.
+    pub(super) async fn open_on_slow_disk(id: NodeId, sync_takes: Duration) -> Self {
+        let node = Self::open(id, RaftOptions::default()).await;
+        node.disk.sync_takes(sync_takes);
+        node
+    }
+
+    pub(super) async fn reopen(&mut self) -> Result<(), OpenError> {
+        self.run(TcpListener::bind(self.address).await.unwrap()).await
+    }
+
+    async fn run(&mut self, listener: TcpListener) -> Result<(), OpenError> {
+        let path = self.directory.path().join("rows.sqlite");
+        let store: Arc<dyn MetaStore> = Arc::new(SqliteStore::open(&path, Arc::new(Outcomes)).await.unwrap());
+        self.run_over(listener, store).await
+    }
+
+    pub(super) async fn run_over(
+        &mut self,
+        listener: TcpListener,
+        store: Arc<dyn MetaStore>,
+    ) -> Result<(), OpenError> {
+        let owner = LogOwner { cluster: 1, node: self.id, incarnation: 1 };
+        let mut options = NodeOptions::new(owner, LogOptions::new(self.directory.path().join("log")));
+        options.raft = self.options.clone();
+        let backend = Arc::new(RaftEngineLog::open_with(&options.log, Arc::new(self.disk.clone()))?);
+        let node = Node::open_over(backend, options, Arc::clone(&store), Arc::new(AbortProcess)).await?;
+        let routes = node.transport();
+        let serve = tonic::transport::Server::builder().tcp_nodelay(true).add_routes(routes);
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(async move {
+            let incoming = TcpListenerStream::new(listener);
+            // Closes the connections too, as the end of a process would.
+            serve.serve_with_incoming_shutdown(incoming, async { drop(stopped.await) }).await.unwrap();
+        });
+        self.running = Some(Running { node, store, server, stop });
+        Ok(())
+    }
+
+    pub(super) async fn stop(&mut self) {
+        let Some(running) = self.running.take() else { return };
+        running.node.close().await;
+        running.stop.send(()).unwrap();
+        // The port and the log's files are free before the next start.
+        running.server.await.unwrap();
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    pub(super) fn node(&self) -> &Node {
+        &self.running.as_ref().unwrap().node
+    }
+
+    pub(super) fn store(&self) -> &Arc<dyn MetaStore> {
+        &self.running.as_ref().unwrap().store
+    }
+
+    pub(super) fn group(&self) -> Group {
+        self.node().group(GROUP).unwrap()
+    }
+
+    pub(super) fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub(super) async fn found(&mut self, group: GroupId, voters: &BTreeMap<NodeId, String>) -> Group {
+        self.node().found_group(group, voters).await.unwrap()
+    }
+
+    pub(super) async fn tenants(&self) -> usize {
+        self.store().tenants(None, 10_000).await.unwrap().len()
+    }
+}
+
+/// Nodes that carry the directory group.
+pub(super) struct Cluster {
+    nodes: Vec<TestNode>,
+    options: RaftOptions,
+}
+
+impl Cluster {
+    pub(super) async fn start(count: u64, options: RaftOptions) -> Self {
+        let mut nodes = Vec::new();
+        for id in 1..=count {
+            nodes.push(TestNode::open(NodeId(id), options.clone()).await);
+        }
+        let voters: BTreeMap<_, _> = nodes.iter().map(|node| (node.id, node.address())).collect();
+        for node in &mut nodes {
+            node.found(GROUP, &voters).await;
+        }
+        Self { nodes, options }
+    }
+
+    /// A node that carries the group, but is not yet its member.
+    pub(super) async fn add(&mut self) -> (NodeId, String) {
+        let node = TestNode::open(NodeId(self.nodes.len() as u64 + 1), self.options.clone()).await;
+        node.node().start_group(GROUP).await.unwrap();
+        let found = (node.id, node.address());
+        self.nodes.push(node);
+        found
+    }
+
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &TestNode> {
+        self.nodes.iter().filter(|node| node.is_running())
+    }
+
+    pub(super) fn node(&self, id: NodeId) -> &TestNode {
+        self.nodes().find(|node| node.id == id).unwrap()
+    }
+
+    pub(super) async fn stop(&mut self, id: NodeId) {
+        self.nodes.iter_mut().find(|node| node.id == id).unwrap().stop().await;
+    }
+
+    pub(super) async fn restart(&mut self, id: NodeId) {
+        let node = self.nodes.iter_mut().find(|node| node.id == id).unwrap();
+        node.reopen().await.unwrap();
+        node.node().start_group(GROUP).await.unwrap();
+    }
+
+    /// A group that leads, as it thinks itself.
+    pub(super) async fn leader(&self) -> Group {
+        let leading = || self.nodes().map(TestNode::group).find(|group| group.status().leads);
+        self.wait(|| leading().is_some()).await;
+        match leading() {
+            Some(group) => group,
+            None => Box::pin(self.leader()).await,
+        }
+    }
+
+    pub(super) async fn wait_applied(&self, index: LogIndex) {
+        for node in self.nodes() {
+            let mut applied = node.group().applied();
+            let reached = applied.wait_for(|applied| *applied >= index);
+            tokio::time::timeout(PATIENCE, reached).await.unwrap().unwrap();
+        }
+    }
+
+    /// How many tenants each node's rows hold, by node.
+    pub(super) async fn tenants(&self) -> Vec<usize> {
+        let mut counts = Vec::new();
+        for node in self.nodes() {
+            counts.push(node.tenants().await);
+        }
+        counts
+    }
+
+    /// Waits for what no channel tells.
+    pub(super) async fn wait(&self, condition: impl Fn() -> bool) {
+        let reached = async {
+            while !condition() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.unwrap();
+    }
+}

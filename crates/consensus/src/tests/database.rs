@@ -1,0 +1,172 @@
+//! The rules between log and database (DESIGN D2), on one node.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use buzon_meta_store::sqlite::SqliteStore;
+use buzon_model::read::ReadAt;
+use buzon_types::id::{LogIndex, NodeId};
+use tokio::net::TcpListener;
+
+use super::cluster::{GROUP, Outcomes, TestNode};
+use super::flaky::Flaky;
+use super::{create_tenant, tenant_exists};
+use crate::group::Group;
+use crate::node::RaftOptions;
+
+async fn lead(node: &mut TestNode) -> Group {
+    let voters = BTreeMap::from([(node.id, node.address())]);
+    let group = node.found(GROUP, &voters).await;
+    group.wait_for_leader().await.unwrap();
+    group
+}
+
+async fn propose(group: &Group, range: std::ops::Range<u32>) -> LogIndex {
+    let mut last = LogIndex(0);
+    for number in range {
+        let proposed = group.propose(&create_tenant(&format!("tenant {number}"))).await.unwrap();
+        assert!(proposed.outcome.is_ok(), "{proposed:?}");
+        last = proposed.index;
+    }
+    last
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() {
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+}
+
+/// Puts back what `copy` has saved.
+fn restore(from: &Path, to: &Path) {
+    for file in std::fs::read_dir(to).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() {
+            std::fs::remove_file(file.path()).unwrap();
+        }
+    }
+    copy(from, to);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_restarts_goes_on() {
+    let mut node = TestNode::open(NodeId(1), RaftOptions::default()).await;
+    let group = lead(&mut node).await;
+    propose(&group, 0..20).await;
+    drop(group);
+    node.stop().await;
+    node.reopen().await.unwrap();
+    let group = lead(&mut node).await;
+    assert!(tenant_exists(&group, ReadAt::Linearizable, "tenant 19").await);
+    propose(&group, 20..25).await;
+    assert_eq!(node.tenants().await, 25);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_lost_its_last_transactions_is_replayed() {
+    let mut node = TestNode::open(NodeId(1), RaftOptions::default()).await;
+    let saved = tempfile::tempdir().unwrap();
+    let group = lead(&mut node).await;
+    propose(&group, 0..10).await;
+    drop(group);
+    node.stop().await;
+    copy(node.directory.path(), saved.path());
+    node.reopen().await.unwrap();
+    let group = lead(&mut node).await;
+    propose(&group, 10..20).await;
+    drop(group);
+    node.stop().await;
+    restore(saved.path(), node.directory.path());
+    node.reopen().await.unwrap();
+    let group = lead(&mut node).await;
+    assert!(tenant_exists(&group, ReadAt::Linearizable, "tenant 19").await);
+    assert_eq!(node.tenants().await, 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_ahead_of_its_log_refuses_to_start() {
+    let mut node = TestNode::open(NodeId(1), RaftOptions::default()).await;
+    let saved = tempfile::tempdir().unwrap();
+    let log = node.directory.path().join("log");
+    let group = lead(&mut node).await;
+    propose(&group, 0..10).await;
+    drop(group);
+    node.stop().await;
+    copy(&log, saved.path());
+    node.reopen().await.unwrap();
+    let group = lead(&mut node).await;
+    propose(&group, 10..20).await;
+    drop(group);
+    node.stop().await;
+    restore(saved.path(), &log);
+    node.reopen().await.unwrap();
+    let refused = node.node().start_group(GROUP).await.unwrap_err();
+    let cause = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(cause.contains("its log ends at"), "{cause}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_log_refuses_to_start() {
+    let mut node = TestNode::open(NodeId(1), RaftOptions::default()).await;
+    let group = lead(&mut node).await;
+    propose(&group, 0..3).await;
+    drop(group);
+    node.stop().await;
+    std::fs::remove_dir_all(node.directory.path().join("log")).unwrap();
+    let refused = node.reopen().await.unwrap_err();
+    assert!(std::error::Error::source(&refused).unwrap().to_string().contains("it was lost"));
+}
+
+/// A node over a database that fails on command.
+async fn flaky(options: RaftOptions) -> (TestNode, Arc<Flaky>, Group) {
+    let mut node = TestNode::open(NodeId(1), options).await;
+    node.stop().await;
+    let path = node.directory.path().join("rows.sqlite");
+    let store = Arc::new(SqliteStore::open(&path, Arc::new(Outcomes)).await.unwrap());
+    let flaky = Arc::new(Flaky::over(store));
+    let listener = TcpListener::bind(node.address()).await.unwrap();
+    node.run_over(listener, Arc::clone(&flaky) as _).await.unwrap();
+    let group = lead(&mut node).await;
+    (node, flaky, group)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_fails_for_a_while_loses_and_doubles_nothing() {
+    let (node, flaky, group) = flaky(RaftOptions::default()).await;
+    propose(&group, 0..5).await;
+    flaky.refuse.store(3, Ordering::SeqCst);
+    propose(&group, 5..10).await;
+    // Written, but the answer was lost: the same outcome is told, and nothing happens twice.
+    flaky.forget.store(2, Ordering::SeqCst);
+    propose(&group, 10..15).await;
+    flaky.incarnation.store(1, Ordering::SeqCst);
+    propose(&group, 15..20).await;
+    assert!(tenant_exists(&group, ReadAt::Linearizable, "tenant 19").await);
+    assert_eq!(node.tenants().await, 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_is_kept_while_the_database_has_nothing_on_its_disk() {
+    let options = RaftOptions { snapshot_entries: 1_000, keep_entries: 0, ..RaftOptions::default() };
+    let (_node, flaky, group) = flaky(options).await;
+    let last = propose(&group, 0..10).await;
+    flaky.never_durable.store(true, Ordering::SeqCst);
+    let mut log = crate::raft_log::RaftLog::new(
+        group.machine().log().unwrap().clone(),
+        Some(Arc::clone(group.machine())),
+    );
+    let id = group.machine().head().await.unwrap().applied;
+    let id = crate::record::read_applied(&id).unwrap().unwrap();
+    openraft::storage::RaftLogStorage::purge(&mut log, id).await.unwrap();
+    let held = || group.machine().log().unwrap().view().held;
+    assert_eq!(held().start, 0);
+    flaky.never_durable.store(false, Ordering::SeqCst);
+    openraft::storage::RaftLogStorage::purge(&mut log, id).await.unwrap();
+    assert_eq!(held(), last.0..last.0);
+}

@@ -1,0 +1,158 @@
+//! A database that fails when it is told to.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use buzon_meta_store::error::StoreError;
+use buzon_meta_store::store::{Batch, GroupHead, Identity, Install, MetaStore, Page};
+use buzon_model::row::{AddressRow, DomainRow, PlacementRow, TenantRow, Tombstone};
+use buzon_model::scope::{Loaded, Need, Seed};
+use buzon_types::id::{AccountId, GroupId, MailboxKey, TenantId};
+use buzon_types::uid::{ModSeq, Uid};
+use buzon_types::uid_set::UidSet;
+use bytes::Bytes;
+
+/// See the module.
+pub(super) struct Flaky {
+    pub(super) inner: Arc<dyn MetaStore>,
+    /// Commits that fail before anything is written.
+    pub(super) refuse: AtomicU64,
+    /// Commits that are written, but reported as failed.
+    pub(super) forget: AtomicU64,
+    /// What the database says of its disk is 0.
+    pub(super) never_durable: AtomicBool,
+    pub(super) incarnation: AtomicU64,
+}
+
+fn take(counter: &AtomicU64) -> bool {
+    counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+fn broken(group: GroupId) -> StoreError {
+    StoreError::AppliedMismatch { group: group.0, expected: 0, found: 0 }
+}
+
+impl Flaky {
+    pub(super) fn over(inner: Arc<dyn MetaStore>) -> Self {
+        let (refuse, forget, incarnation) = Default::default();
+        Self { inner, refuse, forget, never_durable: AtomicBool::new(false), incarnation }
+    }
+}
+
+#[async_trait]
+impl MetaStore for Flaky {
+    async fn claim(&self, identity: &Identity) -> Result<(), StoreError> {
+        self.inner.claim(identity).await
+    }
+
+    async fn groups(&self) -> Result<Vec<GroupHead>, StoreError> {
+        self.inner.groups().await
+    }
+
+    async fn create_group(&self, group: GroupId) -> Result<(), StoreError> {
+        self.inner.create_group(group).await
+    }
+
+    async fn head(&self, group: GroupId) -> Result<Option<GroupHead>, StoreError> {
+        self.inner.head(group).await
+    }
+
+    async fn seed(&self, group: GroupId) -> Result<Seed, StoreError> {
+        self.inner.seed(group).await
+    }
+
+    async fn load(&self, group: GroupId, need: &Need) -> Result<Loaded, StoreError> {
+        self.inner.load(group, need).await
+    }
+
+    async fn commit(&self, batch: Batch<'_>) -> Result<(), StoreError> {
+        let group = batch.group;
+        if take(&self.refuse) {
+            return Err(broken(group));
+        }
+        self.inner.commit(batch).await?;
+        if take(&self.forget) { Err(broken(group)) } else { Ok(()) }
+    }
+
+    async fn durable_index(&self, group: GroupId, flush: bool) -> Result<u64, StoreError> {
+        if self.never_durable.load(Ordering::SeqCst) {
+            return Ok(0);
+        }
+        self.inner.durable_index(group, flush).await
+    }
+
+    async fn server_incarnation(&self) -> Result<u64, StoreError> {
+        Ok(self.incarnation.load(Ordering::SeqCst))
+    }
+
+    async fn summaries(
+        &self,
+        group: GroupId,
+        mailbox: MailboxKey,
+        uids: &UidSet,
+    ) -> Result<Vec<(Uid, Bytes)>, StoreError> {
+        self.inner.summaries(group, mailbox, uids).await
+    }
+
+    async fn tombstones(
+        &self,
+        group: GroupId,
+        mailbox: MailboxKey,
+        uids: &UidSet,
+    ) -> Result<Vec<Tombstone>, StoreError> {
+        self.inner.tombstones(group, mailbox, uids).await
+    }
+
+    async fn expunged_since(
+        &self,
+        group: GroupId,
+        mailbox: MailboxKey,
+        since: ModSeq,
+    ) -> Result<UidSet, StoreError> {
+        self.inner.expunged_since(group, mailbox, since).await
+    }
+
+    async fn tenants(&self, after: Option<&str>, rows_max: u32) -> Result<Vec<TenantRow>, StoreError> {
+        self.inner.tenants(after, rows_max).await
+    }
+
+    async fn domains(
+        &self,
+        tenant: Option<TenantId>,
+        after: Option<&str>,
+        rows_max: u32,
+    ) -> Result<Vec<DomainRow>, StoreError> {
+        self.inner.domains(tenant, after, rows_max).await
+    }
+
+    async fn placements(
+        &self,
+        tenant: Option<TenantId>,
+        after: Option<AccountId>,
+        rows_max: u32,
+    ) -> Result<Vec<PlacementRow>, StoreError> {
+        self.inner.placements(tenant, after, rows_max).await
+    }
+
+    async fn addresses(&self, account: AccountId) -> Result<Vec<AddressRow>, StoreError> {
+        self.inner.addresses(account).await
+    }
+
+    async fn export(
+        &self,
+        group: GroupId,
+        visit: &mut (dyn FnMut(Page) -> ControlFlow<()> + Send),
+    ) -> Result<GroupHead, StoreError> {
+        self.inner.export(group, visit).await
+    }
+
+    async fn digest(&self, group: GroupId) -> Result<u128, StoreError> {
+        self.inner.digest(group).await
+    }
+
+    async fn begin_install(&self, group: GroupId) -> Result<Arc<dyn Install>, StoreError> {
+        self.inner.begin_install(group).await
+    }
+}
