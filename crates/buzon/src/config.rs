@@ -228,7 +228,7 @@ impl Default for Memory {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".to_owned() }
+        Self { format: LogFormat::Text, filter: "info,openraft=warn".to_owned() }
     }
 }
 

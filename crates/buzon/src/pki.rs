@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType,
 };
 
@@ -56,8 +56,9 @@ impl Pki {
         }
         if !pki.is_fresh() {
             let key = KeyPair::from_pem(&fs::read_to_string(&ca_key).context("read the CA's key")?)?;
-            let ca = fs::read_to_string(&pki.ca).context("read the CA")?;
-            let issuer = rcgen::Issuer::from_ca_cert_pem(&ca, key)?;
+            // Only its name and key go into what it signs, and both are the same as when it was made.
+            let params = ca_params()?;
+            let issuer = Issuer::from_params(&params, key);
             let key = KeyPair::generate()?;
             let certificate = server_params(host_name)?.signed_by(&key, &issuer)?;
             write_secret(&pki.key, &key.serialize_pem())?;

@@ -77,7 +77,7 @@ pub trait MetaApi: Send + Sync + 'static {
 
 /// The events of one account.
 #[async_trait]
-pub trait Watching: Send {
+pub trait Watching: Send + Sync {
     /// The next event. Safe to cancel.
     async fn changed(&mut self) -> EventKind;
     /// Reads at this index see what the events so far tell of.

@@ -25,8 +25,8 @@ const KEPT_BYTES: usize = 1024;
 const WRITE_STALL_MAX: Duration = Duration::from_secs(120);
 
 /// What a connection runs over: a socket, TLS over one, or a pipe of a test.
-pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Io for T {}
 
 /// Any of these.
 pub type Stream = Box<dyn Io>;

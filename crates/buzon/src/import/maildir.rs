@@ -39,7 +39,7 @@ pub(super) fn plan(top: &Path, mailbox: &str) -> anyhow::Result<Vec<Planned>> {
 /// `Lists.rust` → `Lists/rust`; below `mailbox` unless that is INBOX. Names are in modified UTF-7.
 fn folder_name(levels: &str, mailbox: &str) -> String {
     let levels: Vec<String> =
-        levels.split('.').map(|level| buzon_imap::utf7::decode(level.as_bytes()).unwrap_or_else(|_| level.to_owned())).collect();
+        levels.split('.').map(|level| buzon_imap::utf7::decode(level).unwrap_or_else(|_| level.to_owned())).collect();
     let name = levels.join("/");
     if mailbox.eq_ignore_ascii_case("INBOX") { name } else { format!("{mailbox}/{name}") }
 }

@@ -81,7 +81,8 @@ impl ImportService for Importer {
         let request = request.into_inner();
         let account = self.account(&request.address).await?;
         let close = Command::CloseInstance(instance(&request.import_id)?);
-        self.meta.propose_repeatable(account.shard, close).await.map_err(unavailable)?;
+        let (_, outcome) = self.meta.propose_repeatable(account.shard, close).await.map_err(unavailable)?;
+        outcome.map_err(|rejection| refused(&rejection))?;
         Ok(Response::new(FinishImportResponse {}))
     }
 }
@@ -121,7 +122,8 @@ impl Importer {
             return Ok(outcome);
         }
         let open = Command::OpenInstance(id.instance);
-        self.meta.propose_repeatable(account.shard, open).await.map_err(unavailable)?;
+        let (_, opened) = self.meta.propose_repeatable(account.shard, open).await.map_err(unavailable)?;
+        opened.map_err(|rejection| refused(&rejection))?;
         let (_, outcome) = self.meta.propose_as(account.shard, id, append).await.map_err(unavailable)?;
         Ok(outcome)
     }
