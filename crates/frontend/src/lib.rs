@@ -26,6 +26,8 @@ pub mod options;
 mod rescue;
 mod selected;
 mod sync;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 mod wire;
 

@@ -1,0 +1,7 @@
+//! Sessions as clients see them: whole connections over pipes, metadata in memory.
+
+mod backend;
+mod client;
+mod harness;
+mod random;
+mod transcripts;

@@ -1,0 +1,9 @@
+//! Transcripts, by the part of the protocol that they are about.
+
+mod append;
+mod condstore;
+mod fetch;
+mod login;
+mod mailboxes;
+mod news;
+mod search;
