@@ -8,7 +8,7 @@ mod checkpoint;
 mod session;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -48,20 +48,47 @@ pub struct Sqlite {
     durable: Arc<Mutex<HashMap<GroupId, u64>>>,
 }
 
+/// Which file, and when it is checkpointed.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// The file; its WAL lies beside it.
+    pub path: PathBuf,
+    /// From this size of the WAL on a checkpoint runs.
+    pub wal_bytes_target: u64,
+}
+
+impl SqliteOptions {
+    /// A file with the usual checkpoints.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), wal_bytes_target: checkpoint::WAL_BYTES_TARGET }
+    }
+}
+
 impl Store<Sqlite> {
     /// Opens a file, or makes it; brings its schema up to date.
     ///
     /// # Errors
     /// If it cannot be opened, or a later version wrote it.
     pub async fn open(path: &Path, outcomes: Arc<dyn OutcomeCodec>) -> Result<Self, StoreError> {
-        Self::over(Sqlite::open(path).await?, outcomes).await
+        Self::open_with(&SqliteOptions::new(path), outcomes).await
+    }
+
+    /// As [`Self::open`], with everything said.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_with(
+        options: &SqliteOptions,
+        outcomes: Arc<dyn OutcomeCodec>,
+    ) -> Result<Self, StoreError> {
+        Self::over(Sqlite::open(options).await?, outcomes).await
     }
 }
 
 impl Sqlite {
-    async fn open(path: &Path) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
+    async fn open(options: &SqliteOptions) -> Result<Self, StoreError> {
+        let connect = SqliteConnectOptions::new()
+            .filename(&options.path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
@@ -70,15 +97,24 @@ impl Sqlite {
             .foreign_keys(false)
             // Ours decides when, so that it knows what is on the disk.
             .pragma("wal_autocheckpoint", "0")
-            .pragma("journal_size_limit", checkpoint::WAL_BYTES_TARGET.to_string());
+            // Cut short when it starts anew: its length tells when the next checkpoint is due.
+            .pragma("journal_size_limit", "0");
         let pool = |max| SqlitePoolOptions::new().max_connections(max).acquire_timeout(ACQUIRE_TIME_MAX);
-        let writer = pool(1).connect_with(options.clone()).await?;
+        let writer = pool(1).connect_with(connect.clone()).await?;
         migrate::sqlite().run(&writer).await.map_err(migrate::failed)?;
-        let readers = pool(READERS_MAX).connect_lazy_with(options.clone());
+        sync_folder(&options.path)?;
+        let readers = pool(READERS_MAX).connect_lazy_with(connect.clone());
         let durable = Arc::new(Mutex::new(HashMap::new()));
-        let checkpoint = checkpoint::Checkpoint::new(path, writer.clone(), options, Arc::clone(&durable));
+        let checkpoint = checkpoint::Checkpoint::new(options, writer.clone(), connect, Arc::clone(&durable));
         Ok(Self { writer, readers, checkpoint: Arc::new(checkpoint), durable })
     }
+}
+
+/// A new file is on the disk only once its name is.
+fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| StoreError::Unavailable(sqlx::Error::Io(error)))
 }
 
 #[async_trait]

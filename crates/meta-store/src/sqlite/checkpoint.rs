@@ -1,14 +1,15 @@
 //! Checkpoints at our own time: they bound the WAL and tell what is on the disk.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use buzon_types::id::GroupId;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 
+use super::SqliteOptions;
 use crate::error::StoreError;
 
 /// From this size of the WAL on a checkpoint is begun, beside the writer.
@@ -24,40 +25,51 @@ pub(super) type Durable = Arc<Mutex<HashMap<GroupId, u64>>>;
 #[derive(Debug)]
 pub(super) struct Checkpoint {
     wal: PathBuf,
+    wal_bytes_target: u64,
     writer: SqlitePool,
     options: SqliteConnectOptions,
     running: AtomicBool,
+    /// The WAL's size after the last checkpoint: while a reader keeps it from starting anew, only growth counts.
+    bytes_left: AtomicU64,
     durable: Durable,
 }
 
 impl Checkpoint {
     pub(super) fn new(
-        database: &Path,
+        options: &SqliteOptions,
         writer: SqlitePool,
-        options: SqliteConnectOptions,
+        connect: SqliteConnectOptions,
         durable: Durable,
     ) -> Self {
-        let mut wal = database.as_os_str().to_owned();
+        let mut wal = options.path.as_os_str().to_owned();
         wal.push("-wal");
-        Self { wal: wal.into(), writer, options, running: AtomicBool::new(false), durable }
+        let (running, bytes_left) = (AtomicBool::new(false), AtomicU64::new(0));
+        let wal_bytes_target = options.wal_bytes_target;
+        Self { wal: wal.into(), wal_bytes_target, writer, options: connect, running, bytes_left, durable }
     }
 
-    /// Begins a checkpoint if the WAL is large enough and none is running.
+    /// Begins a checkpoint if the WAL has grown enough and none is running.
     pub(super) async fn consider(self: Arc<Self>) {
-        let bytes = std::fs::metadata(&self.wal).map_or(0, |metadata| metadata.len());
-        if bytes < WAL_BYTES_TARGET || self.running.swap(true, Ordering::AcqRel) {
+        let bytes = self.wal_bytes();
+        let left = self.bytes_left.load(Ordering::Acquire);
+        let grown = if bytes < left { bytes } else { bytes - left };
+        if grown < self.wal_bytes_target || self.running.swap(true, Ordering::AcqRel) {
             return;
         }
-        let run = async move {
+        let task = tokio::spawn(async move {
             if let Err(error) = self.run().await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "checkpoint database");
             }
+            self.bytes_left.store(self.wal_bytes(), Ordering::Release);
             self.running.store(false, Ordering::Release);
-        };
-        let task = tokio::spawn(run);
-        if bytes >= WAL_BYTES_MAX {
+        });
+        if grown >= WAL_BYTES_MAX {
             let _panicked = task.await;
         }
+    }
+
+    fn wal_bytes(&self) -> u64 {
+        std::fs::metadata(&self.wal).map_or(0, |metadata| metadata.len())
     }
 
     /// First beside the writer, which moves most of the WAL; then with the writer held, which moves the rest and
