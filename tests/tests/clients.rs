@@ -60,7 +60,7 @@ fn curl(server: &Server, arguments: &[&str]) -> anyhow::Result<String> {
 #[test]
 fn curl_lists_searches_fetches_and_appends() -> anyhow::Result<()> {
     let server = server_with_mail(&["seed 1", "seed 2"])?;
-    assert!(curl(&server, &[&url(&server, "")])?.contains("\"/\" INBOX"));
+    assert!(curl(&server, &[&url(&server, "")])?.contains("\"/\" \"INBOX\""));
     assert!(curl(&server, &[&url(&server, "INBOX;UID=2")])?.contains("Subject: seed 2\r\n"));
     assert_eq!(curl(&server, &[&url(&server, "INBOX?SUBJECT%20%22seed%202%22")])?.trim(), "* SEARCH 2");
     let file = server.scratch().join("up.eml");
@@ -89,7 +89,7 @@ assert imaplib.Internaldate2tuple(ok(c.fetch('3', '(INTERNALDATE)'))[0]) is not 
 ok(c.uid('MOVE', '1', '"Projects/K&AOQ-se"'))
 assert ok(c.search(None, 'ALL')) == [b'1 2']
 ok(c.store('1', '+FLAGS', r'(\Deleted)'))
-assert ok(c.expunge()) == [b'1']
+assert ok(c.expunge())[-1] == b'1'
 assert ok(c.status('"Projects/K&AOQ-se"', '(MESSAGES UIDNEXT)'))[0].endswith(b'(MESSAGES 1 UIDNEXT 2)')
 ok(c.rename('"Projects/K&AOQ-se"', 'Done'))
 ok(c.close()); ok(c.delete('Done')); c.logout()

@@ -52,6 +52,7 @@ impl Client {
         } else {
             Expunges::Allowed
         };
+        self.view.fetching = verb == "FETCH";
         let answer = self.imap.command(command)?;
         self.view.hear(&answer, expunges).with_context(|| command.to_owned())?;
         ensure!(!answer.status.starts_with("BAD"), "{command}: {}", answer.status);

@@ -1,6 +1,7 @@
 //! After a restart: the account over IMAP against its model. The unanswered change is there entirely or not at all.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use anyhow::{Context, ensure};
 use rand::Rng;
@@ -130,33 +131,16 @@ impl Person {
 
     /// Everything as before the unanswered change, or everything as after it.
     fn settle(&mut self, seen: &BTreeMap<&'static str, Vec<Listed>>) -> anyhow::Result<()> {
-        let expected: Vec<_> = MAILBOXES.iter().map(|name| (*name, self.model.expected(name))).collect();
-        let fits = |pick: fn(&(Vec<Line>, Vec<Line>)) -> &Vec<Line>| {
-            expected.iter().all(|(name, both)| same(pick(both), &seen[name]))
+        let both = MAILBOXES.map(|name| self.model.expected(name));
+        let (before, after): (Vec<_>, Vec<_>) = both.into_iter().unzip();
+        let fits = |expected: &[Vec<Line>]| {
+            MAILBOXES.iter().zip(expected).all(|(name, lines)| same(lines, &seen[name]))
         };
-        if fits(|both| &both.0) {
-            if self.model.pending.is_some() {
-                self.unknown[1] += 1;
-            }
+        if fits(&before) {
+            self.unknown[1] += u64::from(self.model.pending.is_some());
             return Ok(());
         }
-        for (name, (before, after)) in &expected {
-            let lines: Vec<&Line> = seen[name].iter().map(|it| &it.line).collect();
-            let (more, less) = (
-                differences(&lines, before),
-                differences(
-                    &before.iter().collect::<Vec<_>>(),
-                    &seen[name].iter().map(|it| it.line.clone()).collect::<Vec<_>>(),
-                ),
-            );
-            claim!(
-                fits(|both| &both.1),
-                "{name} is neither as before nor as after.\nnot expected: {more:?}\nmissing: {less:?}\n{} lines, expected {} or {}",
-                lines.len(),
-                before.len(),
-                after.len()
-            );
-        }
+        claim!(fits(&after), "neither as before nor as after:{}", differences(&before, seen));
         self.unknown[0] += 1;
         self.adopt(seen)
     }
@@ -222,6 +206,14 @@ fn same(expected: &[Line], listed: &[Listed]) -> bool {
         })
 }
 
-fn differences(lines: &[&Line], without: &[Line]) -> Vec<Line> {
-    lines.iter().filter(|line| !without.contains(line)).map(|line| (*line).clone()).collect()
+/// What is there and was not before, and the other way round.
+fn differences(before: &[Vec<Line>], seen: &BTreeMap<&'static str, Vec<Listed>>) -> String {
+    let mut text = String::new();
+    for (name, before) in MAILBOXES.iter().zip(before) {
+        let lines: Vec<&Line> = seen[name].iter().map(|it| &it.line).collect();
+        let more: Vec<_> = lines.iter().filter(|line| !before.contains(line)).collect();
+        let less: Vec<_> = before.iter().filter(|line| !lines.contains(line)).collect();
+        let _ = write!(text, "\n{name}: more {more:?}\n{name}: less {less:?}");
+    }
+    text
 }

@@ -187,8 +187,7 @@ impl Person {
         if self.model.unplaced.is_empty() {
             return Ok(());
         }
-        let from = self.mailbox("INBOX")?.held.keys().next().copied().unwrap_or(1);
-        let answer = work.imap.command(&format!("UID FETCH {from}:* (ENVELOPE)"))?;
+        let answer = work.imap.command("UID FETCH 1:* (ENVELOPE)")?;
         claim!(answer.is_ok(), "UID FETCH: {}", answer.status);
         for fetched in answer.fetched()? {
             let Some(envelope) = fetched.get("ENVELOPE") else { continue };

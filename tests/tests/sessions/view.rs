@@ -17,8 +17,10 @@ pub(crate) struct Known {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct View {
     pub(crate) messages: Vec<Known>,
-    /// After ENABLE CONDSTORE every FETCH with flags that nobody asked for tells the modseq (RFC 7162 §3.2).
+    /// After ENABLE CONDSTORE every FETCH that a change caused tells the modseq (RFC 7162 §3.2).
     pub(crate) condstore: bool,
+    /// FETCH runs: what is told was asked for.
+    pub(crate) fetching: bool,
 }
 
 /// Whether sequence numbers may shift under a command (RFC 9051 §7.5.1).
@@ -87,7 +89,7 @@ impl View {
         }
         if let Some(flags) = fetched.flags()? {
             ensure!(
-                !self.condstore || fetched.get("MODSEQ").is_some(),
+                !self.condstore || self.fetching || fetched.get("MODSEQ").is_some(),
                 "flags without MODSEQ after ENABLE CONDSTORE"
             );
             self.messages[seq - 1].flags = Some(flags);
