@@ -4,7 +4,7 @@
 //! - *paged*: blobs of 256 messages, what changes (flags, modseq) apart from what does not; the writer has the
 //!   columns in memory anyway (DESIGN D4), so a change writes a page without reading it first.
 //!
-//! `cargo run --release -p buzon-meta-store --example layouts --features testing -- [SECONDS] [CHANGES]`
+//! `cargo run --release -p buzon-meta-store --example layouts --features testing -- [SECONDS] [CHANGES] [sqlite|postgres]`
 //! Each of the four runs fills ten mailboxes of 100,000 messages, loads one cold, changes flags of random messages
 //! until so many changes (10 million) or seconds (90) have passed, then of whole runs of messages for a quarter of
 //! that time, and loads again.
@@ -184,10 +184,17 @@ async fn main() -> anyhow::Result<()> {
     let changes: usize = arguments.next().map_or(Ok(10_000_000), |text| text.parse())?;
     let limits = Limits { time: Duration::from_secs(seconds), changes };
 
-    let folder = tempfile::tempdir()?;
-    measure("sqlite narrow", &mut narrow::sqlite(folder.path()).await?, &limits).await?;
-    measure("sqlite paged", &mut paged::sqlite(folder.path()).await?, &limits).await?;
-    drop(folder);
+    let only = arguments.next();
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
+
+    if wanted("sqlite") {
+        let folder = tempfile::tempdir()?;
+        measure("sqlite narrow", &mut narrow::sqlite(folder.path()).await?, &limits).await?;
+        measure("sqlite paged", &mut paged::sqlite(folder.path()).await?, &limits).await?;
+    }
+    if !wanted("postgres") {
+        return Ok(());
+    }
     measure("postgres narrow", &mut narrow::postgres(server().await).await?, &limits).await?;
     measure("postgres paged", &mut paged::postgres(server().await).await?, &limits).await
 }

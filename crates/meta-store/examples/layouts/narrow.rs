@@ -114,6 +114,8 @@ impl Layout for Narrow {
     }
 
     async fn cool(&mut self) -> anyhow::Result<()> {
+        // A killed server loses what it has not flushed, and no log replays it here.
+        self.store.as_ref().expect("open").durable_index(GROUP, true).await?;
         self.store = None;
         if let Place::Server(server) = &mut self.place {
             server.crash();

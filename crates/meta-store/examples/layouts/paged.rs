@@ -190,6 +190,9 @@ impl Layout for Paged {
         match &mut self.place {
             Place::File(_, connection) => drop(connection.take()),
             Place::Server(server, connection) => {
+                if let Some(connection) = connection {
+                    sqlx::query("CHECKPOINT").execute(connection).await?;
+                }
                 drop(connection.take());
                 server.crash();
                 server.resume().await;
