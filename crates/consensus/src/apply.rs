@@ -13,9 +13,10 @@ mod view;
 use std::io;
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _};
+use openraft::EntryPayload;
 use openraft::entry::RaftEntry as _;
-use openraft::storage::{RaftSnapshotBuilder, RaftStateMachine, Snapshot};
+use openraft::storage::{ApplyResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot};
 use openraft::type_config::alias::SnapshotOf;
 
 pub(crate) use self::machine::{Machine, MachineParts};
@@ -26,6 +27,8 @@ use crate::type_config::{Answer, Entry, EntryResponder, LogId, SnapshotMeta, Sto
 
 /// Entries in one transaction: enough to make its commit cheap, few enough to answer the first one soon.
 const BATCH_ENTRIES_MAX: usize = 1024;
+/// The same for large entries, of which each takes up to 1 MiB.
+const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// A group's state machine, as openraft sees it.
 #[derive(Clone)]
@@ -49,26 +52,26 @@ impl RaftStateMachine<TypeConfig> for Applier {
         Ok((record::read_applied(&head.applied)?, membership))
     }
 
-    async fn apply<S>(&mut self, entries: S) -> io::Result<()>
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
     where
         S: Stream<Item = io::Result<EntryResponder>> + Unpin + Send,
     {
-        let mut batches = entries.ready_chunks(BATCH_ENTRIES_MAX);
-        while let Some(batch) = batches.next().await {
-            let (mut entries, mut responders): (Vec<Entry>, Vec<_>) = (Vec::new(), Vec::new());
-            for item in batch {
-                let (entry, responder) = item?;
-                entries.push(entry);
-                responders.push(responder);
+        loop {
+            let (batch, responders) = gather(&mut entries).await?;
+            if batch.is_empty() {
+                return Ok(());
             }
-            let outcomes = self.machine.apply(&entries).await?;
+            let applied = self.machine.apply(&batch).await;
+            let outcomes = applied.inspect_err(|error| {
+                let cause = std::error::Error::source(error).map(ToString::to_string);
+                tracing::error!(group = %self.machine.group(), %error, cause, "the group stops: apply failed");
+            })?;
             for (responder, outcome) in responders.into_iter().zip(outcomes) {
                 if let Some(responder) = responder {
                     responder.send(Answer(outcome));
                 }
             }
         }
-        Ok(())
     }
 
     async fn get_snapshot_builder(&mut self) -> Self {
@@ -105,7 +108,26 @@ impl RaftSnapshotBuilder<TypeConfig> for Applier {
     }
 }
 
-/// The first index of a batch, for messages.
+/// The next entries that are at hand, up to a batch's bounds; none at the end.
+async fn gather(
+    entries: &mut (impl Stream<Item = io::Result<EntryResponder>> + Unpin),
+) -> io::Result<(Vec<Entry>, Vec<Option<ApplyResponder<TypeConfig>>>)> {
+    let (mut batch, mut responders, mut bytes) = (Vec::new(), Vec::new(), 0);
+    let mut next = entries.next().await;
+    while let Some(item) = next {
+        let (entry, responder) = item?;
+        if let EntryPayload::Normal(command) = &entry.payload {
+            bytes += command.0.len();
+        }
+        batch.push(entry);
+        responders.push(responder);
+        let full = batch.len() >= BATCH_ENTRIES_MAX || bytes >= BATCH_BYTES_MAX;
+        next = if full { None } else { entries.next().now_or_never().flatten() };
+    }
+    Ok((batch, responders))
+}
+
+/// The first index of a batch.
 fn first_index(entries: &[Entry]) -> u64 {
     entries.first().map_or(0, |entry| entry.index())
 }

@@ -38,6 +38,8 @@ pub struct Proposed {
 /// What is known of a group on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupStatus {
+    /// False after an error that a human must look at: the group serves nothing on this node until it restarts.
+    pub is_running: bool,
     /// The term of this node's vote.
     pub term: u64,
     /// Who leads, as far as this node knows.
@@ -144,6 +146,7 @@ impl Group {
         let position = |index: Option<u64>| LogIndex(index.map_or(0, |index| index + 1));
         let nodes = metrics.membership_config.nodes();
         GroupStatus {
+            is_running: metrics.running_state.is_ok(),
             term: metrics.current_term,
             leader: self.leader(),
             leads: metrics.current_leader == Some(metrics.id),

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::{Bound, Range, RangeBounds};
 use std::sync::Arc;
 
+use futures::{Stream, TryStreamExt as _, stream};
 use openraft::entry::RaftEntry as _;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 
@@ -49,6 +50,24 @@ impl RaftLogReader<TypeConfig> for RaftLog {
         range: RB,
     ) -> io::Result<Vec<Entry>> {
         self.read(bounds(&range), usize::MAX).await
+    }
+
+    /// In pieces: what is committed at once may be more than should be in memory.
+    async fn entries_stream<RB>(&mut self, range: RB) -> impl Stream<Item = io::Result<Entry>> + Send
+    where
+        RB: RangeBounds<u64> + Clone + Debug + Send,
+    {
+        let log = self.clone();
+        let pieces = stream::try_unfold(bounds(&range), move |range| {
+            let log = log.clone();
+            async move {
+                let piece = log.read(range.clone(), REPLICATION_BYTES_MAX).await?;
+                let rest = |last: &Entry| (last.index() + 1)..range.end;
+                let rest = piece.last().map(rest);
+                Ok::<_, io::Error>(rest.map(|rest| (stream::iter(piece.into_iter().map(Ok)), rest)))
+            }
+        });
+        Box::pin(pieces.try_flatten())
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {

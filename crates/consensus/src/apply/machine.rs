@@ -160,19 +160,34 @@ impl Machine {
         self.events.subscribe()
     }
 
-    /// Where the rows stand.
+    /// Where the rows stand, however long the database is away.
     pub(crate) async fn head(&self) -> Result<GroupHead, ApplyError> {
-        let mut slot = self.loaded.write().await;
-        Ok(self.ensure_loaded(&mut slot).await?.head.clone())
+        let mut wait = RETRY_AFTER;
+        loop {
+            match self.try_head().await {
+                Err(error) => self.pause(error, &mut wait).await?,
+                head => return head,
+            }
+        }
     }
 
-    /// Makes the database flush; up to where the rows are on its disk.
+    /// Makes the database flush, however long it is away; up to where the rows are on its disk.
     pub(crate) async fn flush(&self) -> Result<u64, ApplyError> {
-        let store = self.store();
-        let durable =
-            store.durable_index(self.group(), true).await.map_err(|error| self.store_error(error))?;
-        self.durable.send_replace(durable);
-        Ok(durable)
+        let mut wait = RETRY_AFTER;
+        loop {
+            match self.store().durable_index(self.group(), true).await {
+                Err(error) => self.pause(self.store_error(error), &mut wait).await?,
+                Ok(durable) => {
+                    self.durable.send_replace(durable);
+                    return Ok(durable);
+                }
+            }
+        }
+    }
+
+    async fn try_head(&self) -> Result<GroupHead, ApplyError> {
+        let mut slot = self.loaded.write().await;
+        Ok(self.ensure_loaded(&mut slot).await?.head.clone())
     }
 
     /// Up to where the rows are known to be on the database's disk.
@@ -191,18 +206,26 @@ impl Machine {
         let mut wait = RETRY_AFTER;
         loop {
             match self.try_apply(entries, &mut outcomes).await {
+                Err(error) => self.pause(error, &mut wait).await?,
                 Ok(()) => return Ok(outcomes),
-                Err(error) if error.is_passing() => {
-                    let (group, first) = (self.group(), first_index(entries));
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(%group, first, %error, cause, "drop caches and replay after a database error");
-                }
-                Err(error) => return Err(error),
             }
-            tokio::select! {
-                () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_AFTER_MAX),
-                () = self.parts.stop.cancelled() => return Err(ApplyError::Stopping),
+        }
+    }
+
+    /// Waits longer and longer before something is tried again that a database error has stopped; openraft would
+    /// stop the group for good. Other errors are handed back.
+    async fn pause(&self, error: ApplyError, wait: &mut Duration) -> Result<(), ApplyError> {
+        if !error.is_passing() {
+            return Err(error);
+        }
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::warn!(group = %self.group(), %error, cause, "try again after a database error");
+        tokio::select! {
+            () = tokio::time::sleep(*wait) => {
+                *wait = (*wait * 2).min(RETRY_AFTER_MAX);
+                Ok(())
             }
+            () = self.parts.stop.cancelled() => Err(ApplyError::Stopping),
         }
     }
 
@@ -231,7 +254,7 @@ impl Machine {
             let mut loaded = self.load().await?;
             let seen = self.applied.borrow().0;
             self.replay(&mut loaded, seen).await?;
-            self.publish(&loaded, Vec::new());
+            self.publish(loaded.head.applied.index, Vec::new());
             *slot = Some(loaded);
         }
         Ok(slot.as_mut().expect("set just above"))
@@ -402,13 +425,13 @@ impl Machine {
         if let Some(membership) = pending.membership {
             loaded.head.membership = membership;
         }
-        self.publish(loaded, events(&pending.changes));
+        self.publish(loaded.head.applied.index, events(&pending.changes));
         Ok(())
     }
 
     /// Tells readers and listeners how far the rows are.
-    fn publish(&self, loaded: &Loaded, events: Vec<(AccountId, EventKind)>) {
-        let (group, index) = (self.group(), LogIndex(loaded.head.applied.index));
+    fn publish(&self, applied: u64, events: Vec<(AccountId, EventKind)>) {
+        let (group, index) = (self.group(), LogIndex(applied));
         self.applied.send_if_modified(|applied| {
             let moved = index > *applied;
             *applied = index.max(*applied);
@@ -421,8 +444,8 @@ impl Machine {
     }
 
     /// The rows were replaced as a whole: listeners must ask for everything again.
-    pub(super) fn publish_gap(&self, loaded: &Loaded) {
-        self.publish(loaded, vec![(AccountId(0), EventKind::Gap)]);
+    pub(super) fn publish_gap(&self, applied: u64) {
+        self.publish(applied, vec![(AccountId(0), EventKind::Gap)]);
     }
 
     pub(super) fn loaded(&self) -> &Arc<RwLock<Option<Loaded>>> {

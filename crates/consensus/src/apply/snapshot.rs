@@ -35,24 +35,24 @@ impl Machine {
             SnapshotData::Staged(staged) => staged,
             SnapshotData::Rows(machine) => self.stage_from(&machine).await?,
         };
-        let mut slot = self.loaded().write().await;
-        if self.ensure_loaded(&mut slot).await?.head.applied.index >= staged.head.applied.index {
+        if self.head().await?.applied.index >= staged.head.applied.index {
             return Ok(());
         }
         self.note_installing(&staged.head).await?;
+        let mut slot = self.loaded().write().await;
         *slot = None;
-        staged.install.finish(staged.head.clone()).await.map_err(|error| self.store_error(error))?;
-        // openraft purges the log once this returns.
-        let durable = self.flush().await?;
-        if durable < staged.head.applied.index {
-            return Err(ApplyError::Behind {
-                group: self.group(),
-                applied: durable,
-                log: staged.head.applied.index,
-            });
+        let finished = staged.install.finish(staged.head.clone()).await;
+        drop(slot);
+        // It may have come to pass although an error was told.
+        if self.head().await?.applied.index < staged.head.applied.index {
+            return finished.map_err(|error| self.store_error(error));
         }
-        let loaded = self.ensure_loaded(&mut slot).await?;
-        self.publish_gap(loaded);
+        // openraft purges the log once this returns.
+        let (durable, needed) = (self.flush().await?, staged.head.applied.index);
+        if durable < needed {
+            return Err(ApplyError::Behind { group: self.group(), applied: durable, log: needed });
+        }
+        self.publish_gap(needed);
         Ok(())
     }
 

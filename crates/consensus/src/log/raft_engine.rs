@@ -70,15 +70,15 @@ impl RaftEngineLog<DefaultFileSystem> {
     /// # Errors
     /// When the files cannot be read, or are damaged anywhere but at their very end. Not to be retried.
     pub fn open(options: &LogOptions) -> Result<Self, LogError> {
-        Self::open_with(options, Arc::new(DefaultFileSystem))
+        Self::open_with(options, &Arc::new(DefaultFileSystem))
     }
 }
 
 impl<F: FileSystem + 'static> RaftEngineLog<F> {
     /// The same over another file system; for tests.
-    pub fn open_with(options: &LogOptions, file_system: Arc<F>) -> Result<Self, LogError> {
+    pub fn open_with(options: &LogOptions, file_system: &Arc<F>) -> Result<Self, LogError> {
         let engine = guarded("open", || {
-            let engine = Engine::open_with_file_system(config(options), Arc::clone(&file_system))?;
+            let engine = Engine::open_with_file_system(config(options), Arc::clone(file_system))?;
             sync_all(&options.directory, file_system.as_ref())?;
             Ok(engine)
         })?;

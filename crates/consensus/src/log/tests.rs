@@ -36,7 +36,7 @@ fn options(directory: &tempfile::TempDir) -> LogOptions {
 }
 
 fn open(options: &LogOptions, disk: &FaultyFileSystem) -> Result<SharedLog, LogError> {
-    let backend = RaftEngineLog::open_with(options, Arc::new(disk.clone()))?;
+    let backend = RaftEngineLog::open_with(options, &Arc::new(disk.clone()))?;
     SharedLog::start(Arc::new(backend), OWNER, options, Arc::new(CountFatal::default()))
 }
 
@@ -142,7 +142,7 @@ async fn somebody_elses_log_is_refused() {
     let log = open(&options, &disk).unwrap();
     log.close().await;
     drop(log);
-    let backend = Arc::new(RaftEngineLog::open_with(&options, Arc::new(disk)).unwrap());
+    let backend = Arc::new(RaftEngineLog::open_with(&options, &Arc::new(disk)).unwrap());
     assert_eq!(backend.owner().unwrap(), Some(OWNER));
     let other = LogOwner { incarnation: 2, ..OWNER };
     let refused = SharedLog::start(backend, other, &options, Arc::new(CountFatal::default()));
@@ -153,7 +153,7 @@ async fn somebody_elses_log_is_refused() {
 async fn a_failed_fsync_is_fatal_and_never_acknowledged() {
     let directory = tempfile::tempdir().unwrap();
     let (options, disk) = (options(&directory), FaultyFileSystem::new());
-    let backend = Arc::new(RaftEngineLog::open_with(&options, Arc::new(disk.clone())).unwrap());
+    let backend = Arc::new(RaftEngineLog::open_with(&options, &Arc::new(disk.clone())).unwrap());
     let fatal = Arc::new(CountFatal::default());
     let log = SharedLog::start(backend, OWNER, &options, Arc::clone(&fatal) as _).unwrap();
     let group = log.group(GroupId(1)).unwrap();

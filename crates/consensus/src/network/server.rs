@@ -75,7 +75,7 @@ impl RaftTransport for Transport {
     async fn vote(&self, request: Request<pb::VoteRequest>) -> Result<Response<pb::VoteResponse>, Status> {
         let mut request = request.into_inner();
         let group = self.group(request.header.take())?;
-        let answer = group.raft().vote(vote_request(request)?).await;
+        let answer = group.raft().vote(vote_request(&request)?).await;
         Ok(vote_response(&answer.map_err(|error| stopped(&error))?))
     }
 
@@ -85,7 +85,7 @@ impl RaftTransport for Transport {
     ) -> Result<Response<pb::VoteResponse>, Status> {
         let mut request = request.into_inner();
         let group = self.group(request.header.take())?;
-        let answer = group.raft().pre_vote(vote_request(request)?).await;
+        let answer = group.raft().pre_vote(vote_request(&request)?).await;
         Ok(vote_response(&answer.map_err(|error| stopped(&error))?))
     }
 
@@ -160,10 +160,10 @@ fn vote(vote: Option<pb::Vote>) -> Result<Vote, Status> {
     vote.map(record::read_vote).ok_or_else(|| missing("vote"))
 }
 
-fn vote_request(request: pb::VoteRequest) -> Result<VoteRequest<TypeConfig>, Status> {
-    let last_log_id = request.last.map(record::read_log_id);
+fn vote_request(request: &pb::VoteRequest) -> Result<VoteRequest<TypeConfig>, Status> {
+    let last_log_id = request.last.clone().map(record::read_log_id);
     Ok(VoteRequest {
-        vote: vote(request.vote)?,
+        vote: vote(request.vote.clone())?,
         last_log_id,
         leadership_transfer: request.leadership_transfer,
     })

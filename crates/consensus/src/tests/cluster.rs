@@ -95,7 +95,7 @@ impl TestNode {
         let owner = LogOwner { cluster: 1, node: self.id, incarnation: 1 };
         let mut options = NodeOptions::new(owner, LogOptions::new(self.directory.path().join("log")));
         options.raft = self.options.clone();
-        let backend = Arc::new(RaftEngineLog::open_with(&options.log, Arc::new(self.disk.clone()))?);
+        let backend = Arc::new(RaftEngineLog::open_with(&options.log, &Arc::new(self.disk.clone()))?);
         let node = Node::open_over(backend, options, Arc::clone(&store), Arc::new(AbortProcess)).await?;
         let routes = node.transport();
         let serve = tonic::transport::Server::builder().tcp_nodelay(true).add_routes(routes);
