@@ -3,6 +3,8 @@
 use super::*;
 
 const MESSAGES: usize = 2000;
+/// New messages, flags, and removals, far and near.
+const NOTHING: &str = "F: +0/0 *0/0 #0/0  N: +0/0 *0/0 #0/0";
 
 #[test]
 fn mbsync_mirrors_both_ways_and_then_has_nothing_to_do() -> anyhow::Result<()> {
@@ -44,8 +46,7 @@ fn mbsync_mirrors_both_ways_and_then_has_nothing_to_do() -> anyhow::Result<()> {
     assert_eq!(names(&inbox)?.iter().filter(|name| name.ends_with(":2,FS")).count(), MESSAGES / 4);
 
     let again = sync()?;
-    assert!(again.contains("Far: +0 *0 #0 -0"), "second run: {again:?}");
-    assert!(again.contains("Near: +0 *0 #0 -0"), "second run: {again:?}");
+    assert!(again.trim_end().ends_with(NOTHING), "second run: {again:?}");
 
     near_changes(&inbox)?;
     imap.ok("SELECT INBOX")?;
@@ -58,7 +59,7 @@ fn mbsync_mirrors_both_ways_and_then_has_nothing_to_do() -> anyhow::Result<()> {
     assert_eq!(names(&inbox)?.len(), MESSAGES - 1, "one pushed, one removed here, one expunged there");
     assert!(names(&inbox)?.iter().any(|name| name.ends_with(":2,D")));
     let third = sync()?;
-    assert!(third.contains("Far: +0 *0 #0 -0") && third.contains("Near: +0 *0 #0 -0"), "fourth run: {third:?}");
+    assert!(third.trim_end().ends_with(NOTHING), "fourth run: {third:?}");
     Ok(())
 }
 
