@@ -46,7 +46,7 @@ pub trait Replica: Send + Sync + 'static {
         &self,
         at: ReadAt,
         needs: &[Need],
-        look: &mut (dyn FnMut(&State) + Send),
+        look: &mut (dyn for<'state> FnMut(&'state State) + Send),
     ) -> Result<LogIndex, CallError>;
 
     /// UIDs expunged after a modseq, from SQL, as of a state that has applied `index`.
@@ -98,12 +98,12 @@ impl dyn Replica {
     pub(crate) async fn read<T: Send>(
         &self,
         at: ReadAt,
-        needs: &[Need],
+        needs: impl AsRef<[Need]> + Send + Sync,
         look: impl FnOnce(&State) -> T + Send,
     ) -> Result<At<T>, CallError> {
         let (mut look, mut found) = (Some(look), None);
         let mut once = |state: &State| found = look.take().map(|look| look(state));
-        let index = self.look(at, needs, &mut once).await?;
+        let index = self.look(at, needs.as_ref(), &mut once).await?;
         let value = found.ok_or_else(|| CallError::new(ErrorCode::Internal, "state was not shown"))?;
         Ok(At { index, value })
     }

@@ -53,7 +53,7 @@ impl Janitor {
 
 /// Removes what is left of an account's deleted mailboxes.
 async fn sweep(replica: &dyn Replica, account: AccountId, index: LogIndex) -> Result<(), CallError> {
-    let found = replica.read(ReadAt::Index(index), &[Need::Account(account)], |state| {
+    let found = replica.read(ReadAt::Index(index), [Need::Account(account)], |state| {
         let account = state.account(account);
         let mailboxes = account.into_iter().flat_map(|account| account.mailboxes_in_any_state());
         let deleted = mailboxes.filter(|mailbox| mailbox.row.state == MailboxState::Deleting);

@@ -94,7 +94,7 @@ impl Replica for NodeReplica {
         &self,
         at: ReadAt,
         needs: &[Need],
-        look: &mut (dyn FnMut(&State) + Send),
+        look: &mut (dyn for<'state> FnMut(&'state State) + Send),
     ) -> Result<LogIndex, CallError> {
         let view = self.view(at, needs).await?;
         look(&view);

@@ -110,7 +110,7 @@ impl Admin {
     ) -> Result<Option<AccountRow>, CallError> {
         let account = placement.account;
         let shard = replica(&*self.groups, placement.shard)?;
-        let found = shard.read(ReadAt::Linearizable, &[Need::Account(account)], |state| {
+        let found = shard.read(ReadAt::Linearizable, [Need::Account(account)], |state| {
             state.account(account).map(|account| account.row.clone())
         });
         Ok(found.await?.value)

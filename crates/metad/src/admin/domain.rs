@@ -30,7 +30,7 @@ pub(super) async fn list(
         name => Some(admin.tenant_named(name).await?.id),
     };
     let directory = admin.directory()?;
-    directory.read(ReadAt::Linearizable, &[], |_| ()).await?;
+    directory.read(ReadAt::Linearizable, [], |_| ()).await?;
     let (rows_max, after) = (page_rows(request.rows_max), Some(request.page.as_str()));
     let after = after.filter(|page| !page.is_empty());
     let rows = directory.store().domains(tenant, after, rows_max).await.map_err(cold)?;

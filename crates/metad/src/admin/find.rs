@@ -1,8 +1,9 @@
 //! Things by their names, read linearizably: what a call before made, this one finds.
 
 use buzon_model::read::ReadAt;
-use buzon_model::row::{AddressRow, DomainRow, PlacementRow, TenantRow};
+use buzon_model::row::{DomainRow, PlacementRow, TenantRow};
 use buzon_model::scope::Need;
+use buzon_model::state::State;
 use buzon_proto::status::CallError;
 use buzon_types::address::{Address, Domain};
 use buzon_types::id::TenantId;
@@ -32,22 +33,22 @@ pub(super) fn domain(text: &str) -> Result<Domain, CallError> {
 impl Admin {
     pub(super) async fn tenant_named(&self, name: &str) -> Result<TenantRow, CallError> {
         let needs = [Need::TenantName(name.to_owned())];
-        let look = |state: &buzon_model::state::State| state.tenant_named(name).cloned();
+        let look = |state: &State| state.tenant_named(name).cloned();
         let found = self.directory()?.read(ReadAt::Linearizable, &needs, look).await?;
         found.value.ok_or_else(|| not_found("tenant", name))
     }
 
     /// A tenant that some row names.
     pub(super) async fn tenant(&self, id: TenantId) -> Result<TenantRow, CallError> {
-        let found = self
-            .directory()?
-            .read(ReadAt::Linearizable, &[Need::Tenant(id)], |state| state.tenant(id).cloned());
-        found.await?.value.ok_or_else(|| not_found("tenant", &id.to_string()))
+        let directory = self.directory()?;
+        let look = |state: &State| state.tenant(id).cloned();
+        let found = directory.read(ReadAt::Linearizable, [Need::Tenant(id)], look).await?;
+        found.value.ok_or_else(|| not_found("tenant", &id.to_string()))
     }
 
     pub(super) async fn domain_row(&self, domain: &Domain) -> Result<DomainRow, CallError> {
         let needs = [Need::Domain(domain.clone())];
-        let look = |state: &buzon_model::state::State| state.domain(domain).cloned();
+        let look = |state: &State| state.domain(domain).cloned();
         let found = self.directory()?.read(ReadAt::Linearizable, &needs, look).await?;
         found.value.ok_or_else(|| not_found("domain", domain.as_str()))
     }
@@ -61,18 +62,12 @@ impl Admin {
     /// The addresses of an account besides its primary one.
     pub(super) async fn aliases(&self, placement: &PlacementRow) -> Result<Vec<String>, CallError> {
         let needs = [Need::AddressesOf(placement.account)];
-        let found = self.directory()?.read(ReadAt::Linearizable, &needs, |state| {
+        let directory = self.directory()?;
+        let found = directory.read(ReadAt::Linearizable, &needs, |state| {
             let addresses = state.addresses_of(placement.account);
             let addresses = addresses.into_iter().flatten();
             addresses.filter(|it| **it != placement.address).map(ToString::to_string).collect()
         });
         Ok(found.await?.value)
-    }
-
-    /// Whether anybody has an address.
-    pub(super) async fn address_row(&self, address: &Address) -> Result<Option<AddressRow>, CallError> {
-        let needs = [Need::Address(address.clone())];
-        let look = |state: &buzon_model::state::State| state.address(address).cloned();
-        Ok(self.directory()?.read(ReadAt::Linearizable, &needs, look).await?.value)
     }
 }

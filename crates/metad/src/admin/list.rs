@@ -30,7 +30,7 @@ pub(super) async fn accounts(
         page => Some(page.parse::<AccountId>().map_err(|error| invalid("page", page, error))?),
     };
     let directory = admin.directory()?;
-    directory.read(ReadAt::Linearizable, &[], |_| ()).await?;
+    directory.read(ReadAt::Linearizable, [], |_| ()).await?;
     let rows_max = page_rows(request.rows_max);
     let rows = directory.store().placements(tenant, after, rows_max).await.map_err(cold)?;
     let is_full = rows.len() == rows_max as usize;

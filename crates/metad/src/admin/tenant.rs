@@ -31,7 +31,7 @@ pub(super) async fn list(
     request: pb::ListTenantsRequest,
 ) -> Result<pb::ListTenantsResponse, CallError> {
     let directory = admin.directory()?;
-    directory.read(ReadAt::Linearizable, &[], |_| ()).await?;
+    directory.read(ReadAt::Linearizable, [], |_| ()).await?;
     let (rows_max, after) = (page_rows(request.rows_max), Some(request.page.as_str()));
     let rows =
         directory.store().tenants(after.filter(|page| !page.is_empty()), rows_max).await.map_err(cold)?;

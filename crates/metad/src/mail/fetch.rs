@@ -117,7 +117,7 @@ impl Reading {
         let key = self.key;
         let needs = [Need::Account(key.account), Need::Index(key)];
         let found = self.replica.read(ReadAt::Index(self.index), &needs, |state| {
-            let Some(mailbox) = state.mailbox(key) else { return Ok(Vec::new()) };
+            let Some(mailbox) = state.mailbox(key) else { return Ok::<_, CallError>(Vec::new()) };
             let cold = || CallError::new(ErrorCode::Internal, "messages of the mailbox are not loaded");
             let index = mailbox.index.as_ref().ok_or_else(cold)?;
             state.touch(key);

@@ -53,7 +53,7 @@ pub(crate) async fn list(
     account: AccountId,
     at: buzon_model::read::ReadAt,
 ) -> Result<At<Listed>, CallError> {
-    let found = replica.read(at, &[Need::Account(account)], |state| {
+    let found = replica.read(at, [Need::Account(account)], |state| {
         let account = state.account(account)?;
         Some(Listed {
             mailboxes: account.mailboxes().map(|mailbox| mailbox.row.clone()).collect(),

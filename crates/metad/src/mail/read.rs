@@ -25,7 +25,7 @@ pub(super) async fn credential(
 ) -> Result<pb::CredentialResponse, CallError> {
     let account = AccountId(request.account);
     let replica = replica(&*mail.groups, GroupId(request.group))?;
-    let found = replica.read(read_at(request.read)?, &[Need::Account(account)], |state| {
+    let found = replica.read(read_at(request.read)?, [Need::Account(account)], |state| {
         let row = &state.account(account)?.row;
         let (credential, version) = (row.credential.clone(), row.credential_version);
         Some(CredentialRead { credential, version, state: row.state })
@@ -37,7 +37,7 @@ pub(super) async fn credential(
 pub(super) async fn usage(mail: &Mail, request: pb::AccountRequest) -> Result<pb::UsageResponse, CallError> {
     let account = AccountId(request.account);
     let replica = replica(&*mail.groups, GroupId(request.group))?;
-    let found = replica.read(read_at(request.read)?, &[Need::Account(account)], |state| {
+    let found = replica.read(read_at(request.read)?, [Need::Account(account)], |state| {
         let row = &state.account(account)?.row;
         Some(UsageRead { counters: row.counters, quota: row.quota, state: row.state })
     });
@@ -79,7 +79,7 @@ async fn open_name(
     name: &MailboxName,
     at: ReadAt,
 ) -> Result<At<Option<OpenedMailbox>>, CallError> {
-    let found = replica.read(at, &[Need::Account(account)], |state| {
+    let found = replica.read(at, [Need::Account(account)], |state| {
         let account = state.account(account)?;
         let Some(mailbox) = account.mailbox_named(name) else { return Some(Found::Nothing) };
         let key = mailbox.row.key;

@@ -21,7 +21,7 @@ use buzon_types::request::RequestId;
 use buzon_types::time::Timestamp;
 use buzon_types::uid::ModSeq;
 use buzon_types::uid_set::UidSet;
-use tokio::sync::{Mutex, broadcast, watch};
+use tokio::sync::{Mutex, Notify, broadcast, watch};
 
 const NODE: NodeId = NodeId(1);
 
@@ -45,6 +45,8 @@ pub(crate) struct TestGroup {
     feed: broadcast::Sender<AccountEvent>,
     pub(crate) applied: watch::Sender<u64>,
     pub(crate) leads: AtomicBool,
+    /// Somebody asked for the status and was told that this is no leader.
+    pub(crate) noticed: Notify,
 }
 
 impl TestGroup {
@@ -52,7 +54,15 @@ impl TestGroup {
         store.create_group(id).await.unwrap();
         let state = Mutex::new(State::new(id, store.seed(id).await.unwrap()));
         let (feed, applied) = (broadcast::channel(4096).0, watch::Sender::new(0));
-        Arc::new(Self { id, state, store, feed, applied, leads: AtomicBool::new(true) })
+        Arc::new(Self {
+            id,
+            state,
+            store,
+            feed,
+            applied,
+            leads: AtomicBool::new(true),
+            noticed: Notify::new(),
+        })
     }
 
     async fn load(&self, state: &mut State, missing: impl Fn(&State) -> Vec<Need>) {
@@ -111,7 +121,7 @@ impl Replica for TestGroup {
         &self,
         at: ReadAt,
         needs: &[Need],
-        look: &mut (dyn FnMut(&State) + Send),
+        look: &mut (dyn for<'state> FnMut(&'state State) + Send),
     ) -> Result<LogIndex, CallError> {
         self.check()?;
         let mut state = self.state.lock().await;
@@ -151,6 +161,9 @@ impl Replica for TestGroup {
     fn status(&self) -> ReplicaStatus {
         let applied = LogIndex(*self.applied.borrow());
         let leader = self.leads.load(Ordering::SeqCst).then_some(NODE);
+        if leader.is_none() {
+            self.noticed.notify_one();
+        }
         ReplicaStatus { leader, applied, last_log: applied, voters: vec![NODE], ..Default::default() }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use buzon_meta_client::account::AccountHandle;
 use buzon_meta_client::error::{MetaError, WriteOutcome};
@@ -122,13 +123,16 @@ async fn a_leader_that_comes_back_is_waited_for() {
     assert_eq!(uid.unwrap(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn without_a_leader_nothing_was_applied() {
     let world = World::new().await;
     let ana = world.account().await;
     let inbox = world.key(&ana, "INBOX").await;
+    let mut options = options_fast();
+    options.deadlines.total = Duration::from_millis(100);
+    let (meta, _) = client(&world, options);
     world.shard.leads.store(false, Ordering::SeqCst);
-    let error = append(&world.meta, &ana, inbox).await.unwrap_err();
+    let error = append(&meta, &ana, inbox).await.unwrap_err();
     assert_eq!(error.outcome(), WriteOutcome::NotApplied, "{error:?}");
 }
 
