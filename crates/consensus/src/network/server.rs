@@ -161,9 +161,9 @@ fn vote(vote: Option<pb::Vote>) -> Result<Vote, Status> {
 }
 
 fn vote_request(request: &pb::VoteRequest) -> Result<VoteRequest<TypeConfig>, Status> {
-    let last_log_id = request.last.clone().map(record::read_log_id);
+    let last_log_id = request.last.map(record::read_log_id);
     Ok(VoteRequest {
-        vote: vote(request.vote.clone())?,
+        vote: vote(request.vote)?,
         last_log_id,
         leadership_transfer: request.leadership_transfer,
     })

@@ -39,7 +39,7 @@ impl NodeOptions {
 pub struct RaftOptions {
     /// How often a leader that has nothing to say says so.
     pub heartbeat: Duration,
-    /// A follower that hears nothing for longer than a time between these two begins an election.
+    /// A follower that hears nothing for the greater of these, and then for a time between them, begins an election.
     pub election_after: (Duration, Duration),
     /// A snapshot is noted after so many entries, so that the log can be purged.
     pub snapshot_entries: u64,
@@ -50,9 +50,10 @@ pub struct RaftOptions {
 impl Default for RaftOptions {
     fn default() -> Self {
         Self {
-            heartbeat: Duration::from_millis(200),
-            // With the heartbeat and a round of votes: a new leader within 2 s of the old one's death (DESIGN §6).
-            election_after: (Duration::from_millis(800), Duration::from_millis(1200)),
+            heartbeat: Duration::from_millis(150),
+            // After the leader's lease, which is the greater of the two: an election begins 1.2 to 1.4 s after the last
+            // heartbeat, and there is a new leader within 2 s of the old one's death (DESIGN §6).
+            election_after: (Duration::from_millis(500), Duration::from_millis(700)),
             snapshot_entries: 5_000,
             keep_entries: 10_000,
         }
