@@ -61,7 +61,9 @@ mod tests {
     fn passwords_are_offered_only_where_they_may_be_sent() {
         let mut standing = Standing { logged_in: false, can_start_tls: true, may_log_in: false };
         let names = capabilities(standing);
-        assert!(names.iter().any(|name| name == "LOGINDISABLED") && names.iter().any(|name| name == "STARTTLS"));
+        assert!(
+            names.iter().any(|name| name == "LOGINDISABLED") && names.iter().any(|name| name == "STARTTLS")
+        );
         assert!(!names.iter().any(|name| name.starts_with("AUTH=")));
         standing.may_log_in = true;
         assert!(capabilities(standing).iter().any(|name| name == "AUTH=PLAIN"));

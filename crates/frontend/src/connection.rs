@@ -18,7 +18,7 @@ use buzon_imap::response::{Condition, Status};
 use buzon_imap::session::Event;
 use buzon_model::read::{EventKind, ReadAt};
 use buzon_model::row::AccountState;
-use buzon_types::id::CredentialVersion;
+use buzon_types::id::{CredentialVersion, LogIndex};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,7 @@ pub(crate) struct Connection {
 /// Why the connection woke up.
 enum Woken {
     Input(usize),
-    News(EventKind),
+    News(EventKind, LogIndex),
     Drain,
     Deadline,
 }
@@ -88,8 +88,8 @@ impl Connection {
             match self.wait().await? {
                 Woken::Input(0) => break End::Said,
                 Woken::Input(_) => self.heard = Instant::now(),
-                Woken::News(kind) => {
-                    if let Some(end) = self.hear(kind).await? {
+                Woken::News(kind, index) => {
+                    if let Some(end) = self.hear(kind, index).await? {
                         break end;
                     }
                 }
@@ -146,7 +146,8 @@ impl Connection {
         if self.ctx.selected.as_ref().is_some_and(crate::selected::Selected::is_deleted) {
             return Some(End::Bye(None, "mailbox was deleted"));
         }
-        let bad_max = if self.ctx.account.is_some() { BAD_COMMANDS_MAX } else { BAD_COMMANDS_UNAUTHENTICATED_MAX };
+        let bad_max =
+            if self.ctx.account.is_some() { BAD_COMMANDS_MAX } else { BAD_COMMANDS_UNAUTHENTICATED_MAX };
         if self.ctx.protocol.bad_commands() > bad_max {
             return Some(End::Bye(None, "too many bad commands"));
         }
@@ -161,16 +162,16 @@ impl Connection {
         // Commands are large futures; between them the connection is to be small.
         let mut running = Box::pin(dispatch::handle(&mut self.ctx, event));
         loop {
-            let kind = tokio::select! {
+            let (kind, index) = tokio::select! {
                 then = &mut running => return then.map(Some),
-                kind = next_event(&mut self.watch) => kind,
+                event = next_event(&mut self.watch) => event,
             };
             match kind {
                 EventKind::Credential(new) if ends(version, new) => return Ok(None),
                 EventKind::Gap => self.recheck = Some(Instant::now()),
                 _ => {}
             }
-            feed.note(kind);
+            feed.note(kind, index);
         }
     }
 
@@ -179,7 +180,7 @@ impl Connection {
         let may_drain = self.ctx.receiving.is_none();
         tokio::select! {
             read = self.ctx.wire.fill() => read.map(Woken::Input),
-            kind = next_event(&mut self.watch) => Ok(Woken::News(kind)),
+            (kind, index) = next_event(&mut self.watch) => Ok(Woken::News(kind, index)),
             () = self.drain.cancelled(), if may_drain => Ok(Woken::Drain),
             () = sleep_until(deadline) => Ok(Woken::Deadline),
         }
@@ -206,25 +207,27 @@ impl Connection {
         if self.ctx.idle.is_none() || self.ctx.account.is_none() {
             return Ok(Some(End::Bye(None, "nothing was heard for too long")));
         }
+        // News that could not be read when they came get another chance.
+        idle::tell_news(&mut self.ctx).await?;
         self.ctx.put(Status::untagged(Condition::Ok, "Still here"));
         self.told = Instant::now();
-        Ok(None)
+        Ok(self.must_end())
     }
 
     /// News between commands: told at once only in IDLE.
-    async fn hear(&mut self, kind: EventKind) -> io::Result<Option<End>> {
+    async fn hear(&mut self, kind: EventKind, index: LogIndex) -> io::Result<Option<End>> {
         let version = self.ctx.account.as_ref().map(|account| account.version);
         match kind {
             EventKind::Credential(new) if ends(version, new) => {
                 return Ok(Some(End::Bye(None, "password or account changed, please log in again")));
             }
             EventKind::Gap => {
-                self.ctx.feed.note(kind);
+                self.ctx.feed.note(kind, index);
                 if let Some(end) = self.check_credential().await {
                     return Ok(Some(end));
                 }
             }
-            kind => self.ctx.feed.note(kind),
+            kind => self.ctx.feed.note(kind, index),
         }
         if self.ctx.idle.is_some() {
             idle::tell_news(&mut self.ctx).await?;
@@ -279,9 +282,12 @@ fn ends(version: Option<CredentialVersion>, new: CredentialVersion) -> bool {
     version.is_some_and(|version| new > version)
 }
 
-async fn next_event(watch: &mut Option<Box<dyn Watching>>) -> EventKind {
+async fn next_event(watch: &mut Option<Box<dyn Watching>>) -> (EventKind, LogIndex) {
     match watch {
-        Some(watch) => watch.changed().await,
+        Some(watch) => {
+            let kind = watch.changed().await;
+            (kind, watch.index())
+        }
         None => pending().await,
     }
 }

@@ -201,7 +201,10 @@ impl Ctx {
     }
 
     /// A mailbox by its name.
-    pub(crate) async fn find_mailbox(&mut self, name: &MailboxName) -> Result<Option<MailboxRow>, CommandError> {
+    pub(crate) async fn find_mailbox(
+        &mut self,
+        name: &MailboxName,
+    ) -> Result<Option<MailboxRow>, CommandError> {
         let list = self.list_mailboxes().await?;
         Ok(list.mailboxes.into_iter().find(|row| row.name == *name))
     }

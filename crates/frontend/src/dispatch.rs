@@ -34,10 +34,14 @@ pub(crate) async fn handle(ctx: &mut Ctx, event: Event) -> io::Result<Then> {
             conclude(ctx, &tag, "APPEND", Expunges::Told, started, result).await
         }
         Event::SaslResponse(response) => {
-            let Some((tag, result)) = authenticate::respond(ctx, response).await else { return Ok(Then::Close) };
+            let Some((tag, result)) = authenticate::respond(ctx, response).await else {
+                return Ok(Then::Close);
+            };
             match result.transpose() {
                 None => Ok(Then::Continue),
-                Some(result) => conclude(ctx, &tag, "AUTHENTICATE", Expunges::Held, Instant::now(), result).await,
+                Some(result) => {
+                    conclude(ctx, &tag, "AUTHENTICATE", Expunges::Held, Instant::now(), result).await
+                }
             }
         }
         Event::IdleDone => {

@@ -54,7 +54,12 @@ impl Listeners {
     ///
     /// # Errors
     /// If the address cannot be bound.
-    pub async fn listen<S, F>(&self, name: &'static str, address: SocketAddr, service: S) -> io::Result<SocketAddr>
+    pub async fn listen<S, F>(
+        &self,
+        name: &'static str,
+        address: SocketAddr,
+        service: S,
+    ) -> io::Result<SocketAddr>
     where
         S: Fn(Accepted) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,

@@ -31,7 +31,8 @@ pub trait MetaApi: Send + Sync + 'static {
     /// What logging in needs.
     async fn credential(&self, account: &AccountHandle, at: ReadAt) -> Result<At<CredentialRead>, MetaError>;
     /// All mailboxes and subscriptions.
-    async fn list_mailboxes(&self, account: &AccountHandle, at: ReadAt) -> Result<At<MailboxList>, MetaError>;
+    async fn list_mailboxes(&self, account: &AccountHandle, at: ReadAt)
+    -> Result<At<MailboxList>, MetaError>;
     /// A mailbox and its UIDs.
     async fn open_mailbox(
         &self,
@@ -94,7 +95,11 @@ impl MetaApi for Meta {
         Self::credential(self, account, at).await
     }
 
-    async fn list_mailboxes(&self, account: &AccountHandle, at: ReadAt) -> Result<At<MailboxList>, MetaError> {
+    async fn list_mailboxes(
+        &self,
+        account: &AccountHandle,
+        at: ReadAt,
+    ) -> Result<At<MailboxList>, MetaError> {
         Self::list_mailboxes(self, account, at).await
     }
 

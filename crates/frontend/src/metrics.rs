@@ -7,7 +7,7 @@ use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
 
 /// The instruments.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     commands: Counter<u64>,
     duration: Histogram<f64>,
     sessions: UpDownCounter<i64>,
@@ -17,7 +17,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Made from the process's meter.
-    pub fn new(meter: &Meter) -> Self {
+    pub(crate) fn new(meter: &Meter) -> Self {
         Self {
             commands: meter
                 .u64_counter("buzon.imap.commands")

@@ -23,7 +23,7 @@ use buzon_model::reply::{Advance, FlagState};
 use buzon_types::flag::{Keyword, KeywordBits, SystemFlags};
 use buzon_types::id::MailboxKey;
 use buzon_types::mailbox_name::MailboxName;
-use buzon_types::uid::{ModSeq, SequenceNumber, Uid, UidValidity};
+use buzon_types::uid::{ModSeq, SequenceNumber, Uid};
 use buzon_types::uid_set::UidSet;
 use news::{Expunges, News};
 use numbers::Numbers;
@@ -49,7 +49,6 @@ pub(crate) struct Recent {
 pub(crate) struct Selected {
     pub(crate) key: MailboxKey,
     pub(crate) name: MailboxName,
-    pub(crate) uid_validity: UidValidity,
     pub(crate) access: Access,
     numbers: Numbers,
     /// All changes up to here are absorbed.
@@ -96,7 +95,6 @@ impl Selected {
         let mut selected = Self {
             key: row.key,
             name: row.name,
-            uid_validity: row.uid_validity,
             access,
             told: Told { exists: numbers.len(), recent: 0, keywords: row.keywords.len() },
             numbers,
@@ -150,11 +148,6 @@ impl Selected {
     /// The numbers of messages as ascending runs.
     pub(crate) fn number_runs(&self, uids: &UidSet) -> Vec<(SequenceNumber, SequenceNumber)> {
         self.numbers.number_runs(uids)
-    }
-
-    /// Whether some of these messages are expunged already.
-    pub(crate) fn has_gone(&self, uids: &UidSet) -> bool {
-        !self.gone.is_empty() && !self.gone.intersection(uids).is_empty()
     }
 
     /// Keeps what `$` stands for.

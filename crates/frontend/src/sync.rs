@@ -26,11 +26,12 @@ pub(crate) async fn catch_up(ctx: &mut Ctx, freshness: Freshness) -> Result<(), 
     if freshness == Freshness::AsTold && !ctx.behind && !ctx.feed.has_news(mailbox, modseq) {
         return Ok(());
     }
+    let heard = ctx.feed.begin_catching_up();
+    ctx.saw(heard);
     let at = match freshness {
         Freshness::Newest => ReadAt::Linearizable,
         Freshness::AsTold => ctx.read_at()?,
     };
-    ctx.feed.begin_catching_up();
     let account = &ctx.account()?.handle;
     let read = match ctx.services.meta.changes(account, mailbox, modseq, at).await {
         Ok(read) => read,

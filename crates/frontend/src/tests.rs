@@ -4,4 +4,5 @@ mod backend;
 mod client;
 mod harness;
 mod random;
+mod sockets;
 mod transcripts;

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::RootCertStore;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
@@ -109,8 +109,12 @@ impl Certificate {
 
     /// Watches the files until `stop`. Files that cannot be used are reported once and the old certificate stays.
     pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
+        self.follow_every(LOOK_EVERY, stop).await;
+    }
+
+    pub(crate) async fn follow_every(self: Arc<Self>, pause: Duration, stop: CancellationToken) {
         let mut known = self.stamps();
-        while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+        while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
             let stamps = self.stamps();
             if stamps != known {
                 known = stamps;
@@ -119,14 +123,22 @@ impl Certificate {
         }
     }
 
-    fn reload(&self) {
+    #[cfg(test)]
+    pub(crate) fn current(&self) -> Arc<CertifiedKey> {
+        self.current.load_full()
+    }
+
+    pub(crate) fn reload(&self) {
         match read(&self.chain, &self.key) {
             Ok(certificate) => {
                 self.current.store(Arc::new(certificate));
                 tracing::info!(chain = %self.chain.display(), "certificate read again");
             }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "changed certificate cannot be used");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "changed certificate cannot be used"
+                );
             }
         }
     }

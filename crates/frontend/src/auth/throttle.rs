@@ -21,7 +21,10 @@ pub(super) struct Throttle {
 
 impl Throttle {
     pub(super) fn new(first_delay: Duration) -> Self {
-        Self { first_delay, failures: Cache::builder().max_capacity(PEERS_MAX).time_to_idle(REMEMBERED).build() }
+        Self {
+            first_delay,
+            failures: Cache::builder().max_capacity(PEERS_MAX).time_to_idle(REMEMBERED).build(),
+        }
     }
 
     /// Counts a failure, and waits.

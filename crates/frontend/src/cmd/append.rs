@@ -62,20 +62,15 @@ async fn prepare(ctx: &mut Ctx, start: AppendStart) -> Result<Receiving, Command
         return Err(CommandError::no(None, "nothing to store"));
     }
     let name = start.mailbox.name().map_err(|error| CommandError::no(Code::Cannot, error.to_string()))?;
-    let selected = ctx.selected.as_ref().filter(|selected| selected.name == name && !selected.is_deleted());
-    let mailbox = match selected.map(|selected| selected.key) {
-        Some(key) => key,
-        None => match ctx.find_mailbox(&name).await? {
-            Some(row) => row.key,
-            None => return Err(CommandError::no(Code::TryCreate, "no such mailbox")),
-        },
+    let Some(row) = ctx.find_mailbox(&name).await? else {
+        return Err(CommandError::no(Code::TryCreate, "no such mailbox"));
     };
     let mut memory = ctx.services.budget.reserve();
     let reserved = memory.grow_to(start.message_bytes).await;
     reserved.map_err(|error| CommandError::no(Code::Unavailable, error.to_string()))?;
     // Memory that is not written to is not taken: all of it at once spares moving it.
     let message = BytesMut::with_capacity(start.message_bytes as usize);
-    Ok(Receiving { start, mailbox, message, _memory: memory })
+    Ok(Receiving { start, mailbox: row.key, message, _memory: memory })
 }
 
 /// The next bytes.

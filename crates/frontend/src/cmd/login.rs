@@ -1,8 +1,8 @@
 //! LOGIN (RFC 9051 §6.2.3), and what AUTHENTICATE shares with it.
 
 use buzon_imap::command::{Login, Tag};
-use buzon_imap::response::Status;
 use buzon_imap::response::code::Code;
+use buzon_imap::response::{Condition, Status};
 use buzon_types::secret::Secret;
 use bytes::Bytes;
 
@@ -65,6 +65,9 @@ fn refused(ctx: &mut Ctx, tag: &Tag) -> Done {
     tracing::info!(peer = %ctx.peer.address, "login refused");
     ctx.failed_logins += 1;
     let status = Status::no(tag, "Address or password is wrong").with(Code::AuthenticationFailed);
-    let then = if ctx.failed_logins < FAILED_LOGINS_MAX { Then::Continue } else { Then::Close };
-    Done { status, then }
+    if ctx.failed_logins < FAILED_LOGINS_MAX {
+        return status.into();
+    }
+    ctx.put(Status::untagged(Condition::Bye, "too many failed logins"));
+    Done { status, then: Then::Close }
 }

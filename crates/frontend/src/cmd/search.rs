@@ -119,7 +119,12 @@ async fn by_rows(ctx: &Ctx, key: &Key, candidates: &UidSet) -> Result<(Found, Ui
 }
 
 /// Reads summaries, and bodies where these do not decide.
-async fn by_contents(ctx: &Ctx, key: &Arc<Key>, open: &UidSet, found: &mut Found) -> Result<(), CommandError> {
+async fn by_contents(
+    ctx: &Ctx,
+    key: &Arc<Key>,
+    open: &UidSet,
+    found: &mut Found,
+) -> Result<(), CommandError> {
     let mut chunks = fetch(ctx, open, Columns { summary: true }).await?;
     while let Some(chunk) = chunks.next().await {
         let mut unread = Vec::new();

@@ -22,7 +22,11 @@ pub(crate) async fn run(ctx: &mut Ctx, tag: &Tag, body: &Body) -> Result<Done, C
 }
 
 /// `* STATUS`; LIST answers with it too (RFC 5819).
-pub(crate) async fn respond(ctx: &mut Ctx, row: &MailboxRow, items: &[StatusItem]) -> Result<(), CommandError> {
+pub(crate) async fn respond(
+    ctx: &mut Ctx,
+    row: &MailboxRow,
+    items: &[StatusItem],
+) -> Result<(), CommandError> {
     let recent = if items.contains(&StatusItem::Recent) { recent(ctx, row).await? } else { 0 };
     // Asking for it is how a client says that it wants it (RFC 7162 §3.1).
     ctx.enabled.condstore |= items.contains(&StatusItem::HighestModSeq);

@@ -104,7 +104,11 @@ impl MemoryMeta {
         inner.rows.live(key).map(|row| FlagState::from(&row)).collect()
     }
 
-    fn read<T>(&self, of: &AccountHandle, f: impl FnOnce(&Rows, &AccountRow) -> T) -> Result<At<T>, MetaError> {
+    fn read<T>(
+        &self,
+        of: &AccountHandle,
+        f: impl FnOnce(&Rows, &AccountRow) -> T,
+    ) -> Result<At<T>, MetaError> {
         let inner = self.inner.lock();
         let row = inner.rows.accounts.get(&of.account);
         let row = row.ok_or(MetaError::Rejected(buzon_model::reply::Rejection::NoSuchAccount))?;
@@ -207,8 +211,11 @@ impl MetaApi for MemoryMeta {
             let live = rows.live(key).filter(|row| uids.contains(row.uid));
             let live = live.map(|row| MessageRead { row, expunged: false, summary: summary(row.uid) });
             let dead = rows.tombstones.iter().filter(|((of, uid), _)| *of == key && uids.contains(*uid));
-            let dead =
-                dead.map(|((_, uid), it)| MessageRead { row: it.message, expunged: true, summary: summary(*uid) });
+            let dead = dead.map(|((_, uid), it)| MessageRead {
+                row: it.message,
+                expunged: true,
+                summary: summary(*uid),
+            });
             let mut all: Vec<_> = live.chain(dead).collect();
             all.sort_by_key(|message| message.row.uid);
             all
@@ -246,7 +253,12 @@ impl MetaApi for MemoryMeta {
         Ok(all.unwrap())
     }
 
-    async fn expunge(&self, _: &AccountHandle, mailbox: MailboxKey, uids: &UidSet) -> Result<Expunged, MetaError> {
+    async fn expunge(
+        &self,
+        _: &AccountHandle,
+        mailbox: MailboxKey,
+        uids: &UidSet,
+    ) -> Result<Expunged, MetaError> {
         tokio::task::yield_now().await;
         let (index, reply) = self.reply(ShardCommand::Expunge { mailbox, uids: uids.clone() })?;
         let Reply::Expunged { uids, advance } = reply else { panic!() };

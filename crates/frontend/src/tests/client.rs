@@ -105,7 +105,12 @@ impl Client {
         let message = &mut self.messages[at];
         if let Some((_, rest)) = items.split_once("UID ") {
             let uid: u32 = rest.split([' ', ')']).next().unwrap().parse().unwrap();
-            assert!(message.uid == 0 || message.uid == uid, "message {} was {} and is {uid}", at + 1, message.uid);
+            assert!(
+                message.uid == 0 || message.uid == uid,
+                "message {} was {} and is {uid}",
+                at + 1,
+                message.uid
+            );
             message.uid = uid;
         }
         if let Some((_, rest)) = items.split_once("FLAGS (") {

@@ -15,7 +15,8 @@ use buzon_model::row::Quota;
 use buzon_types::id::AccountId;
 use object_store::memory::InMemory;
 use opentelemetry::global;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
+use rustls::ServerConfig;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,7 @@ use super::backend::MemoryMeta;
 use crate::imap::{Dependencies, Imap, Security};
 use crate::incoming::Budget;
 use crate::options::ImapOptions;
+use crate::wire::{Io, Stream};
 
 pub(super) const ADDRESS: &str = "ana@example.com";
 const ANSWER_MAX: Duration = Duration::from_secs(20);
@@ -46,6 +48,10 @@ impl Server {
     }
 
     pub(super) fn with(options: ImapOptions, quota: Quota) -> Self {
+        Self::secured(options, quota, None)
+    }
+
+    pub(super) fn secured(options: ImapOptions, quota: Quota, tls: Option<Arc<ServerConfig>>) -> Self {
         let meta = MemoryMeta::new();
         let account = meta.create_account(ADDRESS, &CREDENTIAL, quota);
         let meter = global::meter("test");
@@ -55,7 +61,7 @@ impl Server {
             bodies,
             budget: Budget::new(256 << 20),
             meter,
-            tls: None,
+            tls,
         };
         Self { meta, imap: Imap::new(options, dependencies), account, drain: CancellationToken::new() }
     }
@@ -69,7 +75,7 @@ impl Server {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let (imap, drain) = (self.imap.clone(), self.drain.clone());
         tokio::spawn(imap.serve(Box::new(theirs), peer, security, drain));
-        Line { stream: BufReader::new(ours) }
+        Line::over(ours)
     }
 
     /// A client that is logged in.
@@ -107,10 +113,19 @@ impl Server {
 
 /// A client's end of a connection.
 pub(super) struct Line {
-    stream: BufReader<DuplexStream>,
+    stream: BufReader<Stream>,
 }
 
 impl Line {
+    pub(super) fn over(stream: impl Io + 'static) -> Self {
+        Self { stream: BufReader::new(Box::new(stream)) }
+    }
+
+    /// For a handshake in the midst of a session.
+    pub(super) fn into_stream(self) -> Stream {
+        self.stream.into_inner()
+    }
+
     pub(super) async fn send(&mut self, text: &str) {
         self.send_raw(format!("{text}\r\n").as_bytes()).await;
     }

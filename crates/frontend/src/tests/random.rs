@@ -41,8 +41,12 @@ async fn sessions_agree_on_the_mailbox_whatever_they_do() {
 async fn agree(server: &Server, client: &mut Client) {
     assert!(client.run("NOOP", Expunges::Allowed).await.starts_with("OK"));
     client.learn().await;
-    let truth: BTreeMap<u32, SystemFlags> =
-        server.meta.truth(server.account, "INBOX").iter().map(|state| (state.uid.get(), state.flags)).collect();
+    let truth: BTreeMap<u32, SystemFlags> = server
+        .meta
+        .truth(server.account, "INBOX")
+        .iter()
+        .map(|state| (state.uid.get(), state.flags))
+        .collect();
     assert_eq!(client.flags(), truth);
 }
 

@@ -55,7 +55,8 @@ pub(super) async fn prepare(
     items: &[FetchItem],
 ) -> Result<Prepared, CommandError> {
     let summary = message.summary.clone().map(Summary::decode).transpose()?;
-    let source = Source { bodies, body: &message.row.body, summary: summary.as_ref(), size: message.row.size };
+    let source =
+        Source { bodies, body: &message.row.body, summary: summary.as_ref(), size: message.row.size };
     let mut contents = Vec::with_capacity(items.len());
     let mut ready_bytes = 0;
     for item in items {
@@ -158,7 +159,9 @@ impl Source<'_> {
             BinaryPlan::Decode { range, encoding: TransferEncoding::Identity } => {
                 Content::Size(range.end - range.start)
             }
-            BinaryPlan::Decode { range, encoding } => Content::Size(self.decoded_size(&range, encoding).await?),
+            BinaryPlan::Decode { range, encoding } => {
+                Content::Size(self.decoded_size(&range, encoding).await?)
+            }
             // There is no NIL for a size.
             BinaryPlan::Missing => Content::Size(0),
             BinaryPlan::UnknownCte => return Err(unknown_cte()),
@@ -173,7 +176,11 @@ impl Source<'_> {
     }
 
     /// The length of a literal comes before it, so large content is decoded twice rather than held.
-    async fn decoded_size(&self, range: &Range<u64>, encoding: TransferEncoding) -> Result<u64, CommandError> {
+    async fn decoded_size(
+        &self,
+        range: &Range<u64>,
+        encoding: TransferEncoding,
+    ) -> Result<u64, CommandError> {
         let mut stream = std::pin::pin!(self.bodies.stream(self.body, range.clone()));
         let (mut decoder, mut piece, mut size) = (TransferDecoder::new(encoding), Vec::new(), 0);
         while let Some(bytes) = stream.next().await {

@@ -14,8 +14,8 @@ use buzon_types::uid::SequenceNumber;
 use buzon_types::uid_set::UidSet;
 use futures::StreamExt;
 
-use super::content::{Content, Prepared};
 use super::Plan;
+use super::content::{Content, Prepared};
 use crate::ctx::Ctx;
 use crate::rescue::CommandError;
 use crate::wire::Wire;

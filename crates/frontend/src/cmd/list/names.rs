@@ -56,7 +56,9 @@ impl<'a> Names<'a> {
         let prefix = format!("{text}{SEPARATOR}");
         let range = (Bound::Excluded(prefix.clone()), Bound::Unbounded);
         let following = self.names.range::<String, _>(range);
-        following.take_while(move |(name, _)| name.starts_with(&prefix)).map(|(text, name)| (text.as_str(), name))
+        following
+            .take_while(move |(name, _)| name.starts_with(&prefix))
+            .map(|(text, name)| (text.as_str(), name))
     }
 
     /// Whether a mailbox lies somewhere below.
@@ -64,4 +66,3 @@ impl<'a> Names<'a> {
         self.names.get(text).is_some_and(|name| name.is_level)
     }
 }
-

@@ -86,8 +86,10 @@ fn subscribed_names_need_not_exist() {
 
 #[test]
 fn recursive_match_tells_parents_for_what_is_not_told_itself() {
-    let mailboxes = ["foo2", "foo2/bar1", "foo2/bar2", "baz2", "baz2/bar2", "eps2", "eps2/mamba", "qux2/bar2"];
-    let names = account(&mailboxes, &["foo2/bar1", "foo2/bar2", "baz2/bar2", "eps2", "eps2/mamba", "qux2/bar2"]);
+    let mailboxes =
+        ["foo2", "foo2/bar1", "foo2/bar2", "baz2", "baz2/bar2", "eps2", "eps2/mamba", "qux2/bar2"];
+    let names =
+        account(&mailboxes, &["foo2/bar1", "foo2/bar2", "baz2/bar2", "eps2", "eps2/mamba", "qux2/bar2"]);
     let select = ListSelect { subscribed: true, recursive_match: true, ..ListSelect::default() };
     let told = told(&names, &list(select, "", &["*2"]));
     let with_info: Vec<_> = told.iter().filter(|line| line.contains("CHILDINFO")).collect();

@@ -18,14 +18,15 @@ async fn the_first_whole_path() {
              S: * OK [UIDNEXT 1] …
              S: * OK [HIGHESTMODSEQ 1] …
              S: a1 OK [READ-WRITE] …
-             C: a2 APPEND inbox (\\Flagged) \"17-Jul-1996 02:44:25 -0700\" {20}
+             C: a2 APPEND inbox (\\Flagged) \"17-Jul-1996 02:44:25 -0700\" {15}
              S: + …
              C: From: a@b.c
-             C: …
+             C:
+             C:
              S: * 1 EXISTS
              S: a2 OK [APPENDUID 1000 1] Stored
              C: a3 FETCH 1 (FLAGS INTERNALDATE RFC822.SIZE)
-             S: * 1 FETCH (FLAGS (\\Flagged) INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" RFC822.SIZE 20)
+             S: * 1 FETCH (FLAGS (\\Flagged) INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" RFC822.SIZE 15)
              S: a3 OK Done
              C: a4 LOGOUT
              S: * BYE …
@@ -170,7 +171,7 @@ async fn copy_and_move_tell_the_new_uids() {
              C: d5 CLOSE
              S: d5 OK …
              C: d6 STATUS Trash (MESSAGES UIDNEXT UNSEEN SIZE RECENT DELETED)
-             S: * STATUS Trash (MESSAGES 4 UIDNEXT 5 UNSEEN 4 SIZE 4 RECENT 4 DELETED 0)
+             S: * STATUS \"Trash\" (MESSAGES 4 UIDNEXT 5 UNSEEN 4 SIZE 4 RECENT 4 DELETED 0)
              S: d6 OK …",
         )
         .await;

@@ -42,7 +42,7 @@ async fn modseqs_are_told_once_asked_for_and_stores_can_be_conditional() {
              C: b6 STORE 1 (UNCHANGEDSINCE 0) FLAGS (x)
              S: b6 OK [MODIFIED 1] …
              C: b7 STATUS INBOX (HIGHESTMODSEQ)
-             S: * STATUS INBOX (HIGHESTMODSEQ 5)
+             S: * STATUS \"INBOX\" (HIGHESTMODSEQ 5)
              S: b7 OK …",
         )
         .await;

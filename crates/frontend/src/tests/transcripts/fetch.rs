@@ -24,13 +24,19 @@ async fn items_come_in_the_order_asked_with_the_uid_first() {
     let server = Server::start();
     let mut line = with_message(&server).await;
     let answer = text(&mut line, "UID FETCH 1 (RFC822.SIZE FLAGS)").await;
-    assert_eq!(answer, format!("* 1 FETCH (UID 1 RFC822.SIZE {} FLAGS (\\Recent))\nt OK Done", MESSAGE.len()));
+    assert_eq!(
+        answer,
+        format!("* 1 FETCH (UID 1 RFC822.SIZE {} FLAGS (\\Recent))\nt OK Done", MESSAGE.len())
+    );
     let answer = text(&mut line, "FETCH 1 (FLAGS UID)").await;
     assert!(answer.starts_with("* 1 FETCH (UID 1 FLAGS ("), "{answer}");
     let answer = text(&mut line, "FETCH 1 ENVELOPE").await;
     assert!(answer.contains("\"Two parts\"") && answer.contains("\"ana\" \"example.com\""), "{answer}");
     let answer = text(&mut line, "FETCH 1 (BODY BODYSTRUCTURE)").await;
-    assert!(answer.contains("BODY ((\"text\" \"plain\"") || answer.contains("BODY ((\"TEXT\" \"PLAIN\""), "{answer}");
+    assert!(
+        answer.contains("BODY ((\"text\" \"plain\"") || answer.contains("BODY ((\"TEXT\" \"PLAIN\""),
+        "{answer}"
+    );
     let answer = text(&mut line, "FETCH 1 FULL").await;
     assert!(answer.contains("INTERNALDATE") && answer.contains("BODY ("), "{answer}");
     assert!(!text(&mut line, "FETCH 1 FLAGS").await.contains("\\Seen"), "none of these sets it");

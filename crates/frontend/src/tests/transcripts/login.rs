@@ -17,7 +17,9 @@ async fn a_first_session() {
     let mut line = server.connect();
     let greeting = line.read().await;
     assert!(greeting.starts_with("* OK [CAPABILITY IMAP4rev2 IMAP4rev1 ") && greeting.contains("AUTH=PLAIN"));
-    for word in ["Dovecot", "Cyrus", "Courier", "Exchange", "Gmail", "UW-IMAP", "Domino", "hMailServer", "Yandex"] {
+    for word in
+        ["Dovecot", "Cyrus", "Courier", "Exchange", "Gmail", "UW-IMAP", "Domino", "hMailServer", "Yandex"]
+    {
         assert!(!greeting.contains(word), "clients choose quirks by {word}");
     }
     line.send(&format!("a1 LOGIN {ADDRESS} secret")).await;

@@ -13,30 +13,30 @@ async fn mailboxes_are_made_listed_renamed_and_deleted() {
              S: * LIST (\\Noselect) \"/\" \"\"
              S: a2 OK …
              C: a3 LIST \"\" inbox
-             S: * LIST (\\HasNoChildren) \"/\" INBOX
+             S: * LIST (\\HasNoChildren) \"/\" \"INBOX\"
              S: a3 OK …
              C: a4 CREATE Work/Reports/
              S: a4 OK …
-             C: a5 CREATE work/../x%
+             C: a5 CREATE a//b
              S: a5 NO [CANNOT] …
              C: a6 CREATE INBOX/INBOX
              S: a6 NO [CANNOT] …
              C: a7 CREATE Work
              S: a7 NO [ALREADYEXISTS] …
              C: a8 LIST \"\" Work*
-             S: * LIST (\\HasChildren) \"/\" Work
-             S: * LIST (\\HasNoChildren) \"/\" Work/Reports
+             S: * LIST (\\HasChildren) \"/\" \"Work\"
+             S: * LIST (\\HasNoChildren) \"/\" \"Work/Reports\"
              S: a8 OK …
              C: a9 DELETE Work
              S: a9 OK …
              C: b1 LIST \"\" %
-             S: * LIST (\\HasNoChildren \\Archive) \"/\" Archive
-             S: * LIST (\\HasNoChildren \\Drafts) \"/\" Drafts
-             S: * LIST (\\HasNoChildren) \"/\" INBOX
-             S: * LIST (\\HasNoChildren \\Junk) \"/\" Junk
-             S: * LIST (\\HasNoChildren \\Sent) \"/\" Sent
-             S: * LIST (\\HasNoChildren \\Trash) \"/\" Trash
-             S: * LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" Work
+             S: * LIST (\\HasNoChildren \\Archive) \"/\" \"Archive\"
+             S: * LIST (\\HasNoChildren \\Drafts) \"/\" \"Drafts\"
+             S: * LIST (\\HasNoChildren) \"/\" \"INBOX\"
+             S: * LIST (\\HasNoChildren \\Junk) \"/\" \"Junk\"
+             S: * LIST (\\HasNoChildren \\Sent) \"/\" \"Sent\"
+             S: * LIST (\\HasNoChildren \\Trash) \"/\" \"Trash\"
+             S: * LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" \"Work\"
              S: b1 OK …
              C: b2 SELECT Work
              S: b2 NO [NONEXISTENT] …
@@ -47,8 +47,8 @@ async fn mailboxes_are_made_listed_renamed_and_deleted() {
              C: b5 DELETE nothing
              S: b5 NO [NONEXISTENT] …
              C: b6 LIST \"\" B% RETURN (STATUS (MESSAGES UIDVALIDITY) SUBSCRIBED)
-             S: * LIST (\\HasNoChildren) \"/\" Berichte
-             S: * STATUS Berichte (MESSAGES 0 UIDVALIDITY …)
+             S: * LIST (\\HasNoChildren) \"/\" \"Berichte\"
+             S: * STATUS \"Berichte\" (MESSAGES 0 UIDVALIDITY …)
              S: b6 OK …
              C: b7 CREATE Important (USE (\\Important))
              S: b7 OK …
@@ -69,15 +69,15 @@ async fn subscriptions_and_lsub() {
              C: a2 SUBSCRIBE deep/down
              S: a2 OK …
              C: a3 LSUB \"\" %
-             S: * LSUB (\\Archive) \"/\" Archive
-             S: * LSUB (\\Drafts) \"/\" Drafts
-             S: * LSUB () \"/\" INBOX
-             S: * LSUB (\\Junk) \"/\" Junk
-             S: * LSUB (\\Trash) \"/\" Trash
-             S: * LSUB (\\Noselect) \"/\" deep
+             S: * LSUB (\\Archive) \"/\" \"Archive\"
+             S: * LSUB (\\Drafts) \"/\" \"Drafts\"
+             S: * LSUB () \"/\" \"INBOX\"
+             S: * LSUB (\\Junk) \"/\" \"Junk\"
+             S: * LSUB (\\Trash) \"/\" \"Trash\"
+             S: * LSUB (\\Noselect) \"/\" \"deep\"
              S: a3 OK …
              C: a4 LIST (SUBSCRIBED) \"\" d*
-             S: * LIST (\\NonExistent \\Noselect \\Subscribed \\HasNoChildren) \"/\" deep/down
+             S: * LIST (\\NonExistent \\Noselect \\Subscribed \\HasNoChildren) \"/\" \"deep/down\"
              S: a4 OK …",
         )
         .await;
@@ -90,7 +90,7 @@ async fn names_go_out_as_the_client_understands_them() {
             "C: a1 CREATE Entw&APw-rfe
              S: a1 OK …
              C: a2 LIST \"\" E*
-             S: * LIST (\\HasNoChildren) \"/\" Entw&APw-rfe
+             S: * LIST (\\HasNoChildren) \"/\" \"Entw&APw-rfe\"
              S: a2 OK …
              C: a3 ENABLE IMAP4rev2 X-NOTHING
              S: * ENABLED IMAP4rev2

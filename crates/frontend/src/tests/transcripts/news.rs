@@ -42,7 +42,10 @@ async fn arrivals_flags_and_expunges_reach_the_other_session() {
     one.command("b", "STORE 1,3 +FLAGS.SILENT (\\Deleted)").await;
     one.command("c", "EXPUNGE").await;
     assert_eq!(two.command("c", "NOOP").await, ["* 3 EXPUNGE", "* 1 EXPUNGE", "c OK Done"]);
-    assert_eq!(two.command("d", "FETCH 1:* UID").await, ["* 1 FETCH (UID 2)", "* 2 FETCH (UID 4)", "d OK Done"]);
+    assert_eq!(
+        two.command("d", "FETCH 1:* UID").await,
+        ["* 1 FETCH (UID 2)", "* 2 FETCH (UID 4)", "d OK Done"]
+    );
 }
 
 #[tokio::test]

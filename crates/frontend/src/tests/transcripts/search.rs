@@ -5,12 +5,16 @@ use super::super::harness::{Line, Server};
 async fn filled(server: &Server) -> Line {
     let mut line = server.log_in().await;
     let messages = [
-        ("(\\Seen)", "From: ana@example.com\r\nSubject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\nDate: Mon, 5 Feb 2024 10:00:00 +0000\r\n\r\nhello world\r\n"),
+        (
+            "(\\Seen)",
+            "From: ana@example.com\r\nSubject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\nDate: Mon, 5 Feb 2024 10:00:00 +0000\r\n\r\nhello world\r\n",
+        ),
         ("(Work)", "From: bea@example.com\r\nSubject: plan\r\nX-Odd: here\r\n\r\nnothing\r\n"),
         ("()", "From: ana@example.com\r\nSubject: third\r\n\r\nHELLO again\r\n"),
     ];
     for (flags, message) in messages {
-        line.send_raw(format!("a APPEND INBOX {flags} {{{}+}}\r\n{message}\r\n", message.len()).as_bytes()).await;
+        line.send_raw(format!("a APPEND INBOX {flags} {{{}+}}\r\n{message}\r\n", message.len()).as_bytes())
+            .await;
         assert!(line.read().await.starts_with("a OK"));
     }
     line.command("b", "SELECT INBOX").await;
@@ -50,7 +54,8 @@ async fn keys_find_what_they_mean() {
     for (keys, expected) in cases {
         line.send(&format!("s SEARCH {keys}")).await;
         let lines = line.until_tagged("s").await;
-        let expected = if expected.is_empty() { "* SEARCH".to_owned() } else { format!("* SEARCH {expected}") };
+        let expected =
+            if expected.is_empty() { "* SEARCH".to_owned() } else { format!("* SEARCH {expected}") };
         if keys.starts_with("CHARSET") {
             continue; // what folds to what is the message crate's; here it only must be understood
         }
