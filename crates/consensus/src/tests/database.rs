@@ -8,11 +8,13 @@ use std::sync::atomic::Ordering;
 use buzon_meta_store::sqlite::SqliteStore;
 use buzon_model::read::ReadAt;
 use buzon_types::id::{LogIndex, NodeId};
+use openraft::storage::RaftStateMachine as _;
 use tokio::net::TcpListener;
 
 use super::cluster::{GROUP, Outcomes, TestNode};
 use super::flaky::Flaky;
 use super::{create_tenant, tenant_exists};
+use crate::apply::Applier;
 use crate::group::Group;
 use crate::node::RaftOptions;
 
@@ -169,4 +171,27 @@ async fn the_log_is_kept_while_the_database_has_nothing_on_its_disk() {
     flaky.never_durable.store(false, Ordering::SeqCst);
     openraft::storage::RaftLogStorage::purge(&mut log, id).await.unwrap();
     assert_eq!(held(), last.0..last.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_between_a_snapshot_and_the_purge_of_the_log_is_mended() {
+    let mut source = TestNode::open(NodeId(1), RaftOptions::default()).await;
+    let group = lead(&mut source).await;
+    let last = propose(&group, 0..10).await;
+    let mut rows = Applier::new(Arc::clone(group.machine()));
+    let snapshot = rows.get_current_snapshot().await.unwrap().unwrap();
+
+    let mut node = TestNode::open(NodeId(2), RaftOptions::default()).await;
+    let target = node.node().start_group(GROUP).await.unwrap();
+    // Raft knows nothing of it, as if the process had ended before the log was purged.
+    let mut applier = Applier::new(Arc::clone(target.machine()));
+    applier.install_snapshot(&snapshot.meta, snapshot.snapshot).await.unwrap();
+    assert_eq!(target.machine().log().unwrap().view().held, 0..0);
+    drop((target, applier));
+    node.stop().await;
+
+    node.reopen().await.unwrap();
+    let target = node.node().start_group(GROUP).await.unwrap();
+    assert_eq!(target.machine().log().unwrap().view().held, last.0..last.0);
+    assert_eq!((*target.applied().borrow(), node.tenants().await), (last, 10));
 }
