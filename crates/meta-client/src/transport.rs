@@ -46,7 +46,9 @@ impl Service<http::Request<Body>> for Transport {
         self.0.poll_ready(context)
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        // The node goes on with the caller's trace.
+        buzon_telemetry::propagation::inject(request.headers_mut());
         self.0.call(request)
     }
 }

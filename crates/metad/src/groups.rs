@@ -110,6 +110,7 @@ impl dyn Replica {
 }
 
 /// Cold rows could not be read: the node replays, and later it works again.
+#[expect(clippy::needless_pass_by_value, reason = "the end of the error, in map_err")]
 pub(crate) fn cold(error: StoreError) -> CallError {
     tracing::warn!(error = &error as &dyn std::error::Error, "read cold rows");
     CallError::new(ErrorCode::Unavailable, "database is unavailable")

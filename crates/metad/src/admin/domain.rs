@@ -1,6 +1,7 @@
 //! Domains.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use buzon_model::command::DirectoryCommand;
 use buzon_model::read::ReadAt;
@@ -72,10 +73,9 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) async fn of(&mut self, admin: &Admin, id: TenantId) -> Result<&str, CallError> {
-        if !self.known.contains_key(&id) {
-            let name = admin.tenant(id).await?.name;
-            self.known.insert(id, name);
+        match self.known.entry(id) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => Ok(new.insert(admin.tenant(id).await?.name)),
         }
-        Ok(self.known.get(&id).map(String::as_str).unwrap_or_default())
     }
 }

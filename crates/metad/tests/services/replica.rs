@@ -15,7 +15,7 @@ use buzon_model::reply::Outcome;
 use buzon_model::row::Tombstone;
 use buzon_model::scope::Need;
 use buzon_model::state::State;
-use buzon_proto::status::{CallError, ErrorCode};
+use buzon_proto::status::{CallError, ErrorCode, LeaderHint};
 use buzon_types::id::{GroupId, LogIndex, MailboxKey, NodeId};
 use buzon_types::request::RequestId;
 use buzon_types::time::Timestamp;
@@ -47,6 +47,8 @@ pub(crate) struct TestGroup {
     pub(crate) leads: AtomicBool,
     /// Somebody asked for the status and was told that this is no leader.
     pub(crate) noticed: Notify,
+    /// What a follower says of the leader.
+    pub(crate) hint: parking_lot::Mutex<Option<LeaderHint>>,
 }
 
 impl TestGroup {
@@ -62,6 +64,7 @@ impl TestGroup {
             applied,
             leads: AtomicBool::new(true),
             noticed: Notify::new(),
+            hint: parking_lot::Mutex::default(),
         })
     }
 
@@ -81,7 +84,8 @@ impl TestGroup {
         if self.leads.load(Ordering::SeqCst) {
             return Ok(());
         }
-        Err(CallError::new(ErrorCode::NotLeader, "not the leader"))
+        let leader = self.hint.lock().clone();
+        Err(CallError { leader, ..CallError::new(ErrorCode::NotLeader, "not the leader") })
     }
 }
 
