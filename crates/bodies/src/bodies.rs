@@ -15,7 +15,7 @@ use crate::error::{BodiesError, Corruption};
 use crate::format::{self, FOOTER_BYTES, HEADER_BYTES};
 use crate::list::{self, ListedObject};
 use crate::metrics::Metrics;
-use crate::options::Options;
+use crate::options::{Backend, Options};
 use crate::read::Reader;
 use crate::requests::Requests;
 use crate::writer::BodyWriter;
@@ -37,11 +37,12 @@ impl Bodies {
         Ok(Self::over(store, options, meter))
     }
 
-    /// Over a store that the caller made; `options.backend` is not looked at.
+    /// Over a store that the caller made; of `options.backend` only counts whether it is a folder.
     pub fn over(store: Arc<dyn ObjectStore>, options: &Options, meter: &Meter) -> Self {
         let metrics = Metrics::new(meter);
-        let requests =
-            Arc::new(Requests::new(store, options.requests_in_flight_max, options.deadline, metrics));
+        let is_remote = !matches!(options.backend, Backend::Folder { .. });
+        let in_flight_max = options.requests_in_flight_max;
+        let requests = Arc::new(Requests::new(store, in_flight_max, options.deadline, metrics, is_remote));
         let cache = (options.cache_bytes_max > 0).then(|| Cache::new(options.cache_bytes_max));
         let read_ahead_bytes = options.read_ahead_bytes;
         let reader = Arc::new(Reader { requests: requests.clone(), cache, read_ahead_bytes });

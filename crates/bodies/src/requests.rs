@@ -25,6 +25,9 @@ pub(crate) struct Requests {
     permits: Semaphore,
     deadline: Duration,
     metrics: Metrics,
+    /// A store behind a network may have done what it gave no answer to. A folder that says no has not made the body
+    /// durable, even where it can be seen: its fsync failed.
+    pub(crate) answers_can_be_lost: bool,
 }
 
 impl Requests {
@@ -33,8 +36,10 @@ impl Requests {
         in_flight_max: usize,
         deadline: Duration,
         metrics: Metrics,
+        answers_can_be_lost: bool,
     ) -> Self {
-        Self { store, permits: Semaphore::new(in_flight_max.max(1)), deadline, metrics }
+        let permits = Semaphore::new(in_flight_max.max(1));
+        Self { store, permits, deadline, metrics, answers_can_be_lost }
     }
 
     pub(crate) async fn put(&self, object: ObjectId, payload: PutPayload) -> Result<(), BodiesError> {

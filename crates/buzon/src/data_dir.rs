@@ -40,6 +40,7 @@ impl DataDir {
         let mut make = fs::DirBuilder::new();
         make.recursive(true).mode(0o700).create(path).with_context(|| format!("data_dir: make {}", path.display()))?;
         let path = path.canonicalize()?;
+        flush_names(&path).context("data_dir: flush its name")?;
         let file = File::create(path.join("lock")).with_context(|| format!("data_dir: write to {}", path.display()))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { path, _lock: file }),
@@ -91,6 +92,19 @@ impl DataDir {
         let token = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
         Ok(token.trim().to_owned())
     }
+}
+
+/// A new folder is durable once the folders above it that may be as new are flushed.
+fn flush_names(path: &Path) -> std::io::Result<()> {
+    for folder in path.ancestors().skip(1) {
+        match File::open(folder).and_then(|folder| folder.sync_all()) {
+            Ok(()) => {}
+            // What this user may not read, this user has not made.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
