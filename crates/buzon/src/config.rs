@@ -239,9 +239,8 @@ impl Config {
     /// Names the key, where it is, and what is wrong with it.
     pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Self> {
         let text = match file {
-            Some(path) => {
-                std::fs::read_to_string(path).with_context(|| format!("read configuration {}", path.display()))?
-            }
+            Some(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("read configuration {}", path.display()))?,
             None => String::new(),
         };
         let name = file.map_or_else(|| "environment".to_owned(), |path| path.display().to_string());
@@ -287,7 +286,10 @@ impl Config {
             "memory.incoming_bytes_max is {}, less than the largest message ({largest}): raise it",
             self.memory.incoming_bytes_max
         );
-        ensure!(self.imap.idle_keepalive_seconds > 0, "imap.idle_keepalive_seconds is 0: give seconds, like 120");
+        ensure!(
+            self.imap.idle_keepalive_seconds > 0,
+            "imap.idle_keepalive_seconds is 0: give seconds, like 120"
+        );
         Ok(())
     }
 
@@ -316,7 +318,8 @@ fn insert(table: &mut toml::Table, key: &[String], value: &str) -> anyhow::Resul
         let next = at.entry(level.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
         at = next.as_table_mut().with_context(|| format!("{level} is a value, not a section"))?;
     }
-    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}")).ok().and_then(|mut it| it.remove("value"));
+    let parsed =
+        toml::from_str::<toml::Table>(&format!("value = {value}")).ok().and_then(|mut it| it.remove("value"));
     at.insert(last.clone(), parsed.unwrap_or_else(|| toml::Value::String(value.to_owned())));
     Ok(())
 }
@@ -332,12 +335,15 @@ mod tests {
 
     #[test]
     fn the_environment_goes_over_the_file() {
-        let config = parse("host_name = \"a\"\n[listen]\nhttp = \"off\"", &[
-            ("BUZON_HOST_NAME", "mx.example.com"),
-            ("BUZON_LISTEN__IMAPS", "0.0.0.0:993"),
-            ("BUZON_LMTP__RECIPIENTS_MAX", "7"),
-            ("HOME", "/"),
-        ])
+        let config = parse(
+            "host_name = \"a\"\n[listen]\nhttp = \"off\"",
+            &[
+                ("BUZON_HOST_NAME", "mx.example.com"),
+                ("BUZON_LISTEN__IMAPS", "0.0.0.0:993"),
+                ("BUZON_LMTP__RECIPIENTS_MAX", "7"),
+                ("HOME", "/"),
+            ],
+        )
         .unwrap();
         assert_eq!(config.host_name, "mx.example.com");
         assert_eq!(config.listen.imaps.to_string(), "0.0.0.0:993");

@@ -38,14 +38,21 @@ impl DataDir {
     /// If it cannot be written, or another process has it.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let mut make = fs::DirBuilder::new();
-        make.recursive(true).mode(0o700).create(path).with_context(|| format!("data_dir: make {}", path.display()))?;
+        make.recursive(true)
+            .mode(0o700)
+            .create(path)
+            .with_context(|| format!("data_dir: make {}", path.display()))?;
         let path = path.canonicalize()?;
         flush_names(&path).context("data_dir: flush its name")?;
-        let file = File::create(path.join("lock")).with_context(|| format!("data_dir: write to {}", path.display()))?;
+        let file = File::create(path.join("lock"))
+            .with_context(|| format!("data_dir: write to {}", path.display()))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { path, _lock: file }),
             Err(TryLockError::WouldBlock) => {
-                bail!("data_dir: another process runs on {}: stop it, or give another --data-dir", path.display())
+                bail!(
+                    "data_dir: another process runs on {}: stop it, or give another --data-dir",
+                    path.display()
+                )
             }
             Err(TryLockError::Error(error)) => Err(error).context("data_dir: lock"),
         }

@@ -37,8 +37,13 @@ impl Health {
 ///
 /// # Errors
 /// If the address cannot be bound.
-pub(crate) async fn serve(address: SocketAddr, health: Health, stop: CancellationToken) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("listen.http: bind {address}"))?;
+pub(crate) async fn serve(
+    address: SocketAddr,
+    health: Health,
+    stop: CancellationToken,
+) -> anyhow::Result<SocketAddr> {
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("listen.http: bind {address}"))?;
     let bound = listener.local_addr()?;
     let routes = Router::new()
         .route("/livez", get(|| async { "ok\n" }))

@@ -91,10 +91,14 @@ fn plan(arguments: &Import, file: &Path) -> anyhow::Result<Vec<Planned>> {
 
 fn open(arguments: &Import, file: &Path, state: &State) -> anyhow::Result<(Source, ProgressBar)> {
     let (source, length, unit) = match arguments.format {
-        ImportFormat::Mbox => {
-            (Source::Mbox(Mbox::open(file, &arguments.mailbox)?), std::fs::metadata(file)?.len(), "{bytes}/{total_bytes}")
+        ImportFormat::Mbox => (
+            Source::Mbox(Mbox::open(file, &arguments.mailbox)?),
+            std::fs::metadata(file)?.len(),
+            "{bytes}/{total_bytes}",
+        ),
+        ImportFormat::Maildir => {
+            (Source::Maildir(state.plan.clone()), state.plan.len() as u64, "{pos}/{len} messages")
         }
-        ImportFormat::Maildir => (Source::Maildir(state.plan.clone()), state.plan.len() as u64, "{pos}/{len} messages"),
     };
     let style = ProgressStyle::with_template(&format!("{{wide_bar}} {unit} {{per_sec}} {{eta}}"))?;
     Ok((source, ProgressBar::new(length).with_style(style)))
@@ -157,7 +161,13 @@ fn id(state: &State) -> bytes::Bytes {
     bytes::Bytes::copy_from_slice(&state.import_id.to_be_bytes())
 }
 
-fn request(arguments: &Import, item: Item, import_id: bytes::Bytes, ordinal: u64, first: u64) -> ImportMessageRequest {
+fn request(
+    arguments: &Import,
+    item: Item,
+    import_id: bytes::Bytes,
+    ordinal: u64,
+    first: u64,
+) -> ImportMessageRequest {
     ImportMessageRequest {
         address: arguments.account.clone(),
         mailbox: item.mailbox,

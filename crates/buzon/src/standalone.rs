@@ -109,16 +109,23 @@ async fn start(config: &Config) -> anyhow::Result<(Server, Running)> {
     let metadata = Metadata::open(config, &data_dir, &telemetry).await?;
     let bodies = bodies(config, &data_dir, &telemetry).await?;
     let budget = Budget::new(config.memory.incoming_bytes_max);
-    let chain = config.tls.certificate.clone().unwrap_or(pki.certificate);
-    let certificate = Certificate::open(&chain, config.tls.key.as_deref().unwrap_or(&pki.key)).context("tls")?;
+    let chain = config.tls.certificate.as_deref().unwrap_or(&pki.certificate);
+    let certificate =
+        Certificate::open(chain, config.tls.key.as_deref().unwrap_or(&pki.key)).context("tls")?;
     tokio::spawn(certificate.clone().follow(stop.clone()));
 
     let limits = ConnectionLimits::new(config.imap.connections_max, config.imap.connections_per_peer_max);
     let listeners = Listeners::new(limits);
-    let parts = mail::Parts { config, meta: &metadata.meta, bodies: &bodies, budget: &budget, certificate: &certificate };
+    let parts = mail::Parts {
+        config,
+        meta: &metadata.meta,
+        bodies: &bodies,
+        budget: &budget,
+        certificate: &certificate,
+    };
     mail::listen(&parts, &listeners, &telemetry, &mut running).await?;
     let admin = match config.listen.admin.address() {
-        Some(address) => Some(admin::listen(address, &parts, &metadata, &pki.key, &chain, config).await?),
+        Some(address) => Some(admin::listen(address, &parts, &metadata, &pki, config).await?),
         None => None,
     };
     running.admin = admin.as_ref().map(|admin| admin.address);
@@ -155,13 +162,17 @@ fn telemetry_options(config: &Config) -> TelemetryOptions {
 
 async fn bodies(config: &Config, data_dir: &DataDir, telemetry: &Telemetry) -> anyhow::Result<Bodies> {
     let backend = match &config.bodies.s3 {
-        None => Backend::Folder { path: config.bodies.folder.clone().unwrap_or_else(|| data_dir.join("bodies")) },
+        None => {
+            Backend::Folder { path: config.bodies.folder.clone().unwrap_or_else(|| data_dir.join("bodies")) }
+        }
         Some(s3) => {
             let secret = match &s3.secret_access_key_file {
                 Some(file) => std::fs::read_to_string(file)
                     .with_context(|| format!("bodies.s3.secret_access_key_file: read {}", file.display()))?,
                 None => std::env::var(S3_SECRET_VARIABLE).with_context(|| {
-                    format!("bodies.s3: set secret_access_key_file, or {S3_SECRET_VARIABLE} in the environment")
+                    format!(
+                        "bodies.s3: set secret_access_key_file, or {S3_SECRET_VARIABLE} in the environment"
+                    )
                 })?,
             };
             Backend::S3(S3Options {
@@ -181,13 +192,10 @@ async fn bodies(config: &Config, data_dir: &DataDir, telemetry: &Telemetry) -> a
 }
 
 async fn show_demo(config: &Config, running: &Running) -> anyhow::Result<()> {
-    let connection = cli::Connection {
-        data_dir: config.data_dir.clone(),
-        endpoint: None,
-        token_file: None,
-        ca: None,
-    };
-    let mut admin = crate::ctl::connection::connect(&connection).await.context("--demo needs the admin listener")?;
+    let connection =
+        cli::Connection { data_dir: config.data_dir.clone(), endpoint: None, token_file: None, ca: None };
+    let mut admin =
+        crate::ctl::connection::connect(&connection).await.context("--demo needs the admin listener")?;
     let password = demo::prepare(&mut admin, running.lmtp).await.context("--demo")?;
     if let Some(imaps) = running.imaps {
         println!("host: {}", imaps.ip());
@@ -200,7 +208,8 @@ async fn show_demo(config: &Config, running: &Running) -> anyhow::Result<()> {
 }
 
 fn describe(running: &Running) -> String {
-    let listener = |name: &str, address: Option<SocketAddr>| address.map(|address| format!("{name} {address}"));
+    let listener =
+        |name: &str, address: Option<SocketAddr>| address.map(|address| format!("{name} {address}"));
     let all = [
         listener("imaps", running.imaps),
         listener("imap", running.imap),

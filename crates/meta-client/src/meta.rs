@@ -39,12 +39,16 @@ pub struct Options {
     pub deadlines: Deadlines,
     /// Proposals to one group in flight; further ones are refused at once.
     pub in_flight_max: usize,
+    /// Names this client through its restarts, so that what a killed one left behind is closed. No two that run at a time
+    /// may have the same.
+    pub owner: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
         // As many deliveries and commands as a front end runs at a time, and far below the sequence window.
-        Self { deadlines: Deadlines::default(), in_flight_max: 4096 }
+        let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
+        Self { deadlines: Deadlines::default(), in_flight_max: 4096, owner: random }
     }
 }
 
@@ -253,7 +257,7 @@ impl Meta {
         let new = || {
             Arc::new(Group {
                 in_flight: Semaphore::new(self.inner.options.in_flight_max),
-                session: Mutex::new(Session::new()),
+                session: Mutex::new(Session::new(self.inner.options.owner)),
             })
         };
         Arc::clone(self.inner.groups.lock().entry(group).or_insert_with(new))
@@ -265,7 +269,7 @@ impl Group {
     fn end(&self, session: &Arc<Session>) {
         let mut current = self.session.lock();
         if Arc::ptr_eq(&current, session) {
-            *current = Session::new();
+            *current = Session::new(session.instance.owner());
         }
     }
 }

@@ -38,9 +38,11 @@ pub(crate) struct Ticket {
 }
 
 impl Session {
-    pub(crate) fn new() -> Arc<Self> {
+    /// A new instance of that owner.
+    pub(crate) fn new(owner: u64) -> Arc<Self> {
+        let random = uuid::Uuid::new_v4().as_u128() as u64;
         Arc::new(Self {
-            instance: InstanceId(uuid::Uuid::new_v4().as_u128()),
+            instance: InstanceId::owned(owner, random),
             opened: OnceCell::new(),
             sequences: Mutex::new(Sequences { next: 1, outstanding: BTreeSet::new() }),
         })
@@ -90,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_mark_is_the_oldest_without_an_answer() {
-        let session = Session::new();
+        let session = Session::new(1);
         let first = session.ticket().unwrap();
         let second = session.ticket().unwrap();
         let third = session.ticket().unwrap();
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_stuck_request_closes_the_window() {
-        let session = Session::new();
+        let session = Session::new(1);
         let stuck = session.ticket().unwrap();
         let taken = (1..WINDOW_MAX).filter(|_| session.ticket().is_some()).count() as u64;
         assert_eq!(taken, WINDOW_MAX - 1);

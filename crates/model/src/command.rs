@@ -30,7 +30,8 @@ pub struct Entry {
 /// Every command of every group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// A client instance begins to send requests to this group.
+    /// A client instance begins to send requests to this group. Other instances of its owner are closed: their process is
+    /// gone.
     OpenInstance(InstanceId),
     /// It will send no more; its records go.
     CloseInstance(InstanceId),

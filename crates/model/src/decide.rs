@@ -87,8 +87,13 @@ fn decide_command(state: &State, at: Timestamp, command: &Command) -> Decided {
     }
     match command {
         Command::OpenInstance(id) => {
-            let is_open = state.requests().instance(*id).is_some();
-            Ok((if is_open { vec![] } else { vec![Change::OpenInstance(*id, at)] }, Reply::Done))
+            if state.requests().instance(*id).is_some() {
+                return Ok((vec![], Reply::Done));
+            }
+            let mut changes: Vec<Change> =
+                state.requests().left_behind(*id).map(Change::CloseInstance).collect();
+            changes.push(Change::OpenInstance(*id, at));
+            Ok((changes, Reply::Done))
         }
         Command::CloseInstance(id) => {
             let is_open = state.requests().instance(*id).is_some();

@@ -46,6 +46,13 @@ impl Requests {
         self.instances.iter().map(|(&id, instance)| (id, instance))
     }
 
+    /// Other open instances of the same owner: their process is gone.
+    pub(crate) fn left_behind(&self, id: InstanceId) -> impl Iterator<Item = InstanceId> + '_ {
+        let all = InstanceId::owned(id.owner(), 0)..=InstanceId::owned(id.owner(), u64::MAX);
+        let owned = self.instances.range(all).map(|(&other, _)| other);
+        owned.filter(move |other| *other != id && id.owner() != 0)
+    }
+
     /// An answered request's outcome.
     pub fn outcome(&self, instance: InstanceId, sequence: u64) -> Option<&Outcome> {
         self.instances.get(&instance)?.records.get(&sequence).map(|(_, outcome)| outcome)

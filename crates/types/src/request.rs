@@ -2,9 +2,24 @@
 
 use std::fmt;
 
-/// One client of the log: a front-end process or a tool's run. Random, opened and closed through the log.
+/// One client of the log: a front-end process or a tool's run. Opened and closed through the log.
+///
+/// The upper half names the owner, the lower half is random. A killed process cannot close its instance; the next one
+/// of the same owner does, by opening its own. Owner 0 is nobody.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceId(pub u128);
+
+impl InstanceId {
+    /// An instance of that owner.
+    pub const fn owned(owner: u64, random: u64) -> Self {
+        Self((owner as u128) << 64 | random as u128)
+    }
+
+    /// Whose it is; 0 is nobody's.
+    pub const fn owner(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
+}
 
 impl fmt::Debug for InstanceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -43,7 +43,8 @@ impl FromStr for Network {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = || format!("`{text}` is no network: write it like 10.1.0.0/16");
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let (address, bits) =
+            text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().map_err(|_| bad())?;
         let width = number(address).1;
         let bits = bits.map_or(Ok(width), |bits| bits.parse().map_err(|_| bad()))?;

@@ -30,7 +30,9 @@ pub(super) async fn run(admin: &mut Admin, command: AccountCommand) -> anyhow::R
             let password = Some(password::read(&password)?.expose().clone());
             admin.set_password(SetPasswordRequest { address, password }).await?
         }
-        AccountCommand::Suspend { address } => admin.suspend_account(SuspendAccountRequest { address }).await?,
+        AccountCommand::Suspend { address } => {
+            admin.suspend_account(SuspendAccountRequest { address }).await?
+        }
         AccountCommand::Resume { address } => admin.resume_account(ResumeAccountRequest { address }).await?,
         AccountCommand::Quota { address, bytes, messages } => {
             let quota = Some(Quota { bytes_max: bytes, messages_max: messages });

@@ -1,6 +1,6 @@
 //! Reaches the admin service: by the files in a data directory, or by endpoint, token and CA.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -69,6 +69,7 @@ pub(crate) async fn connect(connection: &Connection) -> anyhow::Result<Admin> {
 /// # Errors
 /// As [`connect`].
 pub(crate) async fn channel(connection: &Connection) -> anyhow::Result<(Channel, Bearer)> {
+    let mut tls = ClientTlsConfig::new();
     let (endpoint, token, ca) = match &connection.endpoint {
         Some(endpoint) => {
             let token = connection.token_file.clone().context("--endpoint needs --token-file")?;
@@ -77,26 +78,42 @@ pub(crate) async fn channel(connection: &Connection) -> anyhow::Result<(Channel,
         None => {
             let dir = &connection.data_dir;
             let file = dir.join("running.json");
-            let text = std::fs::read_to_string(&file)
-                .with_context(|| format!("read {}: is a server running on --data-dir {}?", file.display(), dir.display()))?;
-            let running: Running = serde_json::from_str(&text).with_context(|| format!("read {}", file.display()))?;
-            let address = running.admin.context("the server runs without an admin listener (listen.admin)")?;
+            let text = std::fs::read_to_string(&file).with_context(|| {
+                format!("read {}: is a server running on --data-dir {}?", file.display(), dir.display())
+            })?;
+            let running: Running =
+                serde_json::from_str(&text).with_context(|| format!("read {}", file.display()))?;
+            let address =
+                running.admin.context("the server runs without an admin listener (listen.admin)")?;
+            let address = reachable(address);
+            // The private certificate names no addresses but loopback; only this server has one from its CA.
+            tls = tls.domain_name("localhost");
             (format!("https://{address}"), token_file(dir), Some(Pki::in_dir(dir).ca))
         }
     };
     let token = std::fs::read_to_string(&token).with_context(|| format!("read token {}", token.display()))?;
-    let mut value: MetadataValue<Ascii> = format!("Bearer {}", token.trim()).parse().context("token is not ASCII")?;
+    let mut value: MetadataValue<Ascii> =
+        format!("Bearer {}", token.trim()).parse().context("token is not ASCII")?;
     value.set_sensitive(true);
     if !endpoint.starts_with("https://") {
         bail!("endpoint `{endpoint}` must begin with https://");
     }
-    let mut tls = ClientTlsConfig::new();
     if let Some(ca) = ca {
         let pem = std::fs::read(&ca).with_context(|| format!("read CA {}", ca.display()))?;
         tls = tls.ca_certificate(Certificate::from_pem(pem));
     }
     let endpoint = Endpoint::from_shared(endpoint)?.tls_config(tls)?;
     Ok((endpoint.connect().await?, Bearer(value)))
+}
+
+/// What listens on all addresses is reached over loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 /// For people: the server's own words, or the chain of causes.

@@ -34,7 +34,9 @@ async fn list(admin: &mut Admin, tenant: String) -> anyhow::Result<Vec<Vec<serde
     loop {
         let ask = ListDomainsRequest { tenant: tenant.clone(), page, rows_max: 1000 };
         let answer = admin.list_domains(ask).await?.into_inner();
-        rows.extend(answer.domains.iter().map(|it| vec![json!(it.domain), json!(it.tenant), json!(it.addresses)]));
+        rows.extend(
+            answer.domains.iter().map(|it| vec![json!(it.domain), json!(it.tenant), json!(it.addresses)]),
+        );
         page = answer.next_page;
         if page.is_empty() {
             return Ok(rows);

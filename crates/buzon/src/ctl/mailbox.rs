@@ -8,8 +8,17 @@ use super::connection::Admin;
 use super::output::Output;
 use crate::cli::MailboxCommand;
 
-const COLUMNS: &[&str] =
-    &["name", "use", "messages", "unseen", "bytes", "uid_next", "uid_validity", "highest_modseq", "subscribed"];
+const COLUMNS: &[&str] = &[
+    "name",
+    "use",
+    "messages",
+    "unseen",
+    "bytes",
+    "uid_next",
+    "uid_validity",
+    "highest_modseq",
+    "subscribed",
+];
 
 pub(super) async fn run(admin: &mut Admin, command: MailboxCommand) -> anyhow::Result<Output> {
     let MailboxCommand::List { account } = command;

@@ -26,12 +26,14 @@ impl Output {
         match self {
             Self::Rows(columns, rows) => rows
                 .iter()
-                .map(|row| columns.iter().map(|it| (*it).to_owned()).zip(row.iter().cloned()).collect::<Map<_, _>>())
+                .map(|row| {
+                    columns.iter().map(|it| (*it).to_owned()).zip(row.iter().cloned()).collect::<Map<_, _>>()
+                })
                 .map(Value::Object)
                 .collect(),
-            Self::One(fields) => {
-                Value::Object(fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
-            }
+            Self::One(fields) => Value::Object(
+                fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+            ),
             Self::Done(_) => Value::Object(Map::new()),
         }
     }
@@ -92,7 +94,10 @@ mod tests {
 
     #[test]
     fn tables_line_up_and_json_keeps_types() {
-        let rows = Output::Rows(&["name", "size"], vec![vec![json!("a"), json!(5)], vec![json!("bücher"), json!(1234)]]);
+        let rows = Output::Rows(
+            &["name", "size"],
+            vec![vec![json!("a"), json!(5)], vec![json!("bücher"), json!(1234)]],
+        );
         assert_eq!(rows.text(), "NAME    SIZE\na          5\nbücher  1234\n");
         assert_eq!(rows.json()[1], json!({"name": "bücher", "size": 1234}));
         let one = Output::One(vec![("id", json!(7)), ("aliases", json!(["x", "y"])), ("quota", Value::Null)]);

@@ -13,11 +13,17 @@ const PASSWORD_BYTES_MAX: usize = 1024;
 /// Reads it; one line end at its end is not part of it.
 pub(super) fn read(source: &PasswordSource) -> anyhow::Result<Secret<String>> {
     let text = match &source.password_file {
-        Some(path) => std::fs::read_to_string(path).with_context(|| format!("read password {}", path.display()))?,
+        Some(path) => {
+            std::fs::read_to_string(path).with_context(|| format!("read password {}", path.display()))?
+        }
         None => {
             let mut text = String::new();
             let bytes_max = PASSWORD_BYTES_MAX as u64 + 3;
-            std::io::stdin().lock().take(bytes_max).read_to_string(&mut text).context("read password from standard input")?;
+            std::io::stdin()
+                .lock()
+                .take(bytes_max)
+                .read_to_string(&mut text)
+                .context("read password from standard input")?;
             text
         }
     };

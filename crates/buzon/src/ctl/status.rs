@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::connection::Admin;
 use super::output::Output;
 
-const COLUMNS: &[&str] = &["group", "kind", "leader", "term", "last_log", "applied", "purged", "voters", "version"];
+const COLUMNS: &[&str] =
+    &["group", "kind", "leader", "term", "last_log", "applied", "purged", "voters", "version"];
 
 pub(super) async fn run(admin: &mut Admin) -> anyhow::Result<Output> {
     let status = admin.status(StatusRequest {}).await?.into_inner();

@@ -1,7 +1,8 @@
 //! `buzon ctl tenant`.
 
 use buzon_proto::pb::admin::v1::{
-    CreateTenantRequest, DeleteTenantRequest, GetTenantRequest, ListDomainsRequest, ListTenantsRequest, Tenant,
+    CreateTenantRequest, DeleteTenantRequest, GetTenantRequest, ListDomainsRequest, ListTenantsRequest,
+    Tenant,
 };
 use buzon_proto::pb::log::v1::TenantLimits;
 use serde_json::json;
@@ -21,7 +22,12 @@ pub(super) async fn run(admin: &mut Admin, command: TenantCommand) -> anyhow::Re
             let (mut rows, mut page) = (Vec::new(), String::new());
             loop {
                 let answer = admin.list_tenants(ListTenantsRequest { page, rows_max: 0 }).await?.into_inner();
-                rows.extend(answer.tenants.iter().map(|it| vec![json!(it.name), json!(it.accounts), json!(it.domains)]));
+                rows.extend(
+                    answer
+                        .tenants
+                        .iter()
+                        .map(|it| vec![json!(it.name), json!(it.accounts), json!(it.domains)]),
+                );
                 page = answer.next_page;
                 if page.is_empty() {
                     return Ok(Output::Rows(&["name", "accounts", "domains"], rows));

@@ -28,7 +28,9 @@ pub(super) fn flags_of_status(message: &[u8]) -> Vec<String> {
             "x-status" => &[('A', "\\Answered"), ('F', "\\Flagged"), ('D', "\\Deleted"), ('T', "\\Draft")],
             _ => continue,
         };
-        flags.extend(known.iter().filter(|(letter, _)| value.contains(*letter)).map(|(_, flag)| (*flag).to_owned()));
+        flags.extend(
+            known.iter().filter(|(letter, _)| value.contains(*letter)).map(|(_, flag)| (*flag).to_owned()),
+        );
     }
     flags
 }

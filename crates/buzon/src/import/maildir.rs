@@ -23,12 +23,18 @@ pub(super) struct Planned {
 /// # Errors
 /// If it is no maildir or cannot be listed.
 pub(super) fn plan(top: &Path, mailbox: &str) -> anyhow::Result<Vec<Planned>> {
-    ensure!(top.join("cur").is_dir() && top.join("new").is_dir(), "{} is no maildir: cur and new are not there", top.display());
+    ensure!(
+        top.join("cur").is_dir() && top.join("new").is_dir(),
+        "{} is no maildir: cur and new are not there",
+        top.display()
+    );
     let mut planned = messages(top, mailbox)?;
     for entry in fs::read_dir(top).with_context(|| format!("list {}", top.display()))? {
         let path = entry?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        if let Some(levels) = name.strip_prefix('.').filter(|rest| !rest.is_empty() && path.join("cur").is_dir()) {
+        if let Some(levels) =
+            name.strip_prefix('.').filter(|rest| !rest.is_empty() && path.join("cur").is_dir())
+        {
             planned.extend(messages(&path, &folder_name(levels, mailbox))?);
         }
     }
@@ -38,8 +44,10 @@ pub(super) fn plan(top: &Path, mailbox: &str) -> anyhow::Result<Vec<Planned>> {
 
 /// `Lists.rust` → `Lists/rust`; below `mailbox` unless that is INBOX. Names are in modified UTF-7.
 fn folder_name(levels: &str, mailbox: &str) -> String {
-    let levels: Vec<String> =
-        levels.split('.').map(|level| buzon_imap::utf7::decode(level).unwrap_or_else(|_| level.to_owned())).collect();
+    let levels: Vec<String> = levels
+        .split('.')
+        .map(|level| buzon_imap::utf7::decode(level).unwrap_or_else(|_| level.to_owned()))
+        .collect();
     let name = levels.join("/");
     if mailbox.eq_ignore_ascii_case("INBOX") { name } else { format!("{mailbox}/{name}") }
 }
@@ -122,14 +130,19 @@ mod tests {
         fs::write(top.path().join(".B&APw-cher.alt/cur/4.x:2,"), "four").unwrap();
         let plan = plan(top.path(), "INBOX").unwrap();
         let items: Vec<Item> = plan.iter().map(|it| read(it).unwrap().unwrap()).collect();
-        let seen: Vec<(&str, Vec<&str>)> =
-            items.iter().map(|it| (it.mailbox.as_str(), it.flags.iter().map(String::as_str).collect())).collect();
-        assert_eq!(seen, [
-            ("Bücher/alt", vec![]),
-            ("INBOX", vec!["\\Flagged", "\\Seen", "work"]),
-            ("INBOX", vec![]),
-            ("Sent", vec!["\\Answered"]),
-        ]);
+        let seen: Vec<(&str, Vec<&str>)> = items
+            .iter()
+            .map(|it| (it.mailbox.as_str(), it.flags.iter().map(String::as_str).collect()))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("Bücher/alt", vec![]),
+                ("INBOX", vec!["\\Flagged", "\\Seen", "work"]),
+                ("INBOX", vec![]),
+                ("Sent", vec!["\\Answered"]),
+            ]
+        );
         assert!(super::plan(&top.path().join("cur"), "INBOX").is_err());
     }
 }

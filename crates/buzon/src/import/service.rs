@@ -38,7 +38,8 @@ impl ImportService for Importer {
     ) -> Result<Response<ImportMessageResponse>, Status> {
         let request = request.into_inner();
         let account = self.account(&request.address).await?;
-        let name = MailboxName::new(&request.mailbox).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let name = MailboxName::new(&request.mailbox)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let id = request_id(&request)?;
         let size = request.message.len() as u64;
         if size > self.message_bytes_max {
@@ -50,9 +51,12 @@ impl ImportService for Importer {
         let mut reserved = self.budget.reserve();
         reserved.grow_to(size).await.map_err(|error| Status::unavailable(error.to_string()))?;
         let mailbox = self.mailbox(&account, &name).await?;
-        let kept = keep(&self.bodies, request.message.clone()).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let kept = keep(&self.bodies, request.message.clone())
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
         let (flags, keywords) = flags(&request.flags)?;
-        let zone_minutes = i16::try_from(request.date_zone_minutes).map_err(|_| Status::invalid_argument("date zone"))?;
+        let zone_minutes =
+            i16::try_from(request.date_zone_minutes).map_err(|_| Status::invalid_argument("date zone"))?;
         let message = NewMessage {
             flags,
             keywords,
@@ -96,7 +100,8 @@ impl Importer {
 
     /// Its id; it is made if it is not there.
     async fn mailbox(&self, account: &AccountHandle, name: &MailboxName) -> Result<MailboxKey, Status> {
-        let opened = self.meta.open_mailbox(account, name, ReadAt::Index(LogIndex(0))).await.map_err(unavailable)?;
+        let opened =
+            self.meta.open_mailbox(account, name, ReadAt::Index(LogIndex(0))).await.map_err(unavailable)?;
         if let Some(opened) = opened.value {
             return Ok(opened.row.key);
         }
@@ -111,13 +116,23 @@ impl Importer {
             Ok(_) | Err(Rejection::MailboxExists(_)) => {}
             Err(rejection) => return Err(refused(&rejection)),
         }
-        let opened = self.meta.open_mailbox(account, name, ReadAt::Linearizable).await.map_err(unavailable)?;
-        opened.value.map(|it| it.row.key).ok_or_else(|| Status::unavailable(format!("mailbox {name} is gone again")))
+        let opened =
+            self.meta.open_mailbox(account, name, ReadAt::Linearizable).await.map_err(unavailable)?;
+        opened
+            .value
+            .map(|it| it.row.key)
+            .ok_or_else(|| Status::unavailable(format!("mailbox {name} is gone again")))
     }
 
     /// The first message finds the import's instance unknown and opens it; nothing was stored under it before.
-    async fn append(&self, account: &AccountHandle, id: RequestId, append: Command) -> Result<Outcome, Status> {
-        let (_, outcome) = self.meta.propose_as(account.shard, id, append.clone()).await.map_err(unavailable)?;
+    async fn append(
+        &self,
+        account: &AccountHandle,
+        id: RequestId,
+        append: Command,
+    ) -> Result<Outcome, Status> {
+        let (_, outcome) =
+            self.meta.propose_as(account.shard, id, append.clone()).await.map_err(unavailable)?;
         if !matches!(outcome, Err(Rejection::InstanceUnknown)) {
             return Ok(outcome);
         }
@@ -150,7 +165,8 @@ fn flags(names: &[String]) -> Result<(SystemFlags, Vec<Keyword>), Status> {
         match SystemFlags::from_name(name) {
             Some(flag) => flags |= flag,
             None => keywords.push(
-                Keyword::new(name).map_err(|error| Status::invalid_argument(format!("flag {name:?}: {error}")))?,
+                Keyword::new(name)
+                    .map_err(|error| Status::invalid_argument(format!("flag {name:?}: {error}")))?,
             ),
         }
     }

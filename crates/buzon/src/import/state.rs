@@ -34,7 +34,8 @@ impl State {
         let path = path(key)?;
         let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
         let state = serde_json::from_str(&text);
-        let mut state: Self = state.with_context(|| format!("read {}: remove it to start over", path.display()))?;
+        let mut state: Self =
+            state.with_context(|| format!("read {}: remove it to start over", path.display()))?;
         state.path = path;
         Ok(Some(state))
     }

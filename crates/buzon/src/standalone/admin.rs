@@ -16,6 +16,7 @@ use super::mail::Parts;
 use super::metadata::Metadata;
 use crate::config::Config;
 use crate::import::service::Importer;
+use crate::pki::Pki;
 
 /// A message in an import, with room for its envelope.
 const MESSAGE_OVERHEAD_BYTES: usize = 1 << 20;
@@ -33,7 +34,9 @@ impl AdminListener {
         self.stop.cancel();
         match self.serving.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "admin listener ended"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "admin listener ended")
+            }
             Err(error) => tracing::error!(%error, "admin listener panicked"),
         }
     }
@@ -47,15 +50,15 @@ pub(super) async fn listen(
     address: SocketAddr,
     parts: &Parts<'_>,
     metadata: &Metadata,
-    key: &Path,
-    chain: &Path,
+    pki: &Pki,
     config: &Config,
 ) -> anyhow::Result<AdminListener> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("listen.admin: bind {address}"))?;
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("listen.admin: bind {address}"))?;
     let address = listener.local_addr()?;
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("read {}", path.display()));
-    let key = config.tls.key.as_deref().unwrap_or(key);
-    let tls = ServerTlsConfig::new().identity(Identity::from_pem(read(chain)?, read(key)?));
+    // Always the private certificate: `ctl` trusts its CA, whatever mail clients are shown.
+    let tls = ServerTlsConfig::new().identity(Identity::from_pem(read(&pki.certificate)?, read(&pki.key)?));
     let importer = Importer {
         meta: parts.meta.clone(),
         bodies: parts.bodies.clone(),

@@ -41,16 +41,21 @@ pub(super) async fn listen(
     let imap = imap(parts, telemetry)?;
     if let Some(address) = listen.imaps.address() {
         let imap = imap.clone();
-        let bound = listeners.listen("imaps", address, move |accepted| imap.clone().accept(accepted, Security::Tls)).await;
+        let bound = listeners
+            .listen("imaps", address, move |accepted| imap.clone().accept(accepted, Security::Tls))
+            .await;
         running.imaps = Some(bound.with_context(|| format!("listen.imaps: bind {address}"))?);
     }
     if let Some(address) = listen.imap.address() {
-        let bound = listeners.listen("imap", address, move |accepted| imap.clone().accept(accepted, Security::Plaintext)).await;
+        let bound = listeners
+            .listen("imap", address, move |accepted| imap.clone().accept(accepted, Security::Plaintext))
+            .await;
         running.imap = Some(bound.with_context(|| format!("listen.imap: bind {address}"))?);
     }
     if let Some(address) = listen.lmtp.address() {
         let lmtp = lmtp(parts, telemetry)?;
-        let bound = listeners.listen("lmtp", address, move |accepted| lmtp.clone().serve_accepted(accepted)).await;
+        let bound =
+            listeners.listen("lmtp", address, move |accepted| lmtp.clone().serve_accepted(accepted)).await;
         running.lmtp = Some(bound.with_context(|| format!("listen.lmtp: bind {address}"))?);
     }
     Ok(())

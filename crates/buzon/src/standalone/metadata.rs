@@ -22,6 +22,8 @@ use crate::data_dir::DataDir;
 
 /// The one shard.
 const SHARD: GroupId = GroupId(1);
+/// Owner of the client instances of the front-end in this process.
+const FRONT_END: u64 = 1;
 /// A lone voter is never called; its name only stands in the membership.
 const ADDRESS: &str = "standalone";
 
@@ -50,12 +52,19 @@ impl Metadata {
     ///
     /// # Errors
     /// If log or database are damaged or not this node's.
-    pub(super) async fn open(config: &Config, data_dir: &DataDir, telemetry: &Telemetry) -> anyhow::Result<Self> {
+    pub(super) async fn open(
+        config: &Config,
+        data_dir: &DataDir,
+        telemetry: &Telemetry,
+    ) -> anyhow::Result<Self> {
         let identity = data_dir.identity()?;
         let store = SqliteStore::open(&data_dir.join("metadata.sqlite"), Arc::new(Outcomes)).await;
         let store: Arc<dyn MetaStore> = Arc::new(store.context("open the database")?);
-        let owner =
-            LogOwner { cluster: identity.cluster, node: NodeId(identity.node), incarnation: identity.incarnation };
+        let owner = LogOwner {
+            cluster: identity.cluster,
+            node: NodeId(identity.node),
+            incarnation: identity.incarnation,
+        };
         let mut options = NodeOptions::new(owner, LogOptions::new(data_dir.join("log")));
         options.cache_bytes_max = usize::try_from(config.memory.metadata_cache_bytes).unwrap_or(usize::MAX);
         let node = Node::open(options, store.clone()).await.context("open the raft log")?;
@@ -67,7 +76,9 @@ impl Metadata {
         let admin_token = Secret::new(data_dir.admin_token()?);
         let options = MetadOptions { admin_token, meter: telemetry.meter("buzon.metad") };
         let metad = Metad::new(Arc::new(NodeGroups::new(node.clone(), store)), options);
-        let meta = Meta::in_process(metad.internal_routes(), MetaOptions::default());
+        // One front-end, always the same one.
+        let options = MetaOptions { owner: FRONT_END, ..MetaOptions::default() };
+        let meta = Meta::in_process(metad.internal_routes(), options);
         Ok(Self { node, metad, meta })
     }
 

@@ -1,5 +1,6 @@
 //! Promise 4: a retry applies once.
 
+use buzon_types::id::GroupId;
 use buzon_types::request::{InstanceId, RequestId};
 use buzon_types::time::Timestamp;
 
@@ -9,6 +10,7 @@ use crate::decide::{Decision, decide};
 use crate::limits::RECORDS_PER_INSTANCE_MAX;
 use crate::reply::{Rejection, Reply};
 use crate::state::State;
+use crate::testing::Rows;
 use crate::tests::group::*;
 
 const FRONT: InstanceId = InstanceId(7);
@@ -122,4 +124,18 @@ fn there_is_a_bound_to_unacknowledged_requests() {
     assert_eq!(ask(request(full + 1, 1)), Err(Rejection::TooManyRequests));
     assert_eq!(ask(request(5, 1)), Ok(Reply::Done), "a repetition is answered all the same");
     assert_eq!(ask(request(full + 1, 2)), Err(Rejection::NoSuchAccount), "the mark makes room");
+}
+
+#[test]
+fn a_new_instance_closes_those_its_owner_left_behind() {
+    let mut rows = Rows::default();
+    let mut state = State::new(GroupId(1), rows.seed());
+    let (old, new) = (InstanceId::owned(7, 1), InstanceId::owned(7, 2));
+    let (other, nobodys) = (InstanceId::owned(8, 1), InstanceId::owned(0, 1));
+    for id in [old, other, nobodys, InstanceId::owned(0, 2), new, new] {
+        let command = Command::OpenInstance(id);
+        rows.step(&mut state, &Entry { at: Timestamp(1), request: None, command });
+    }
+    let open: Vec<InstanceId> = state.requests().instances().map(|(id, _)| id).collect();
+    assert_eq!(open, [nobodys, InstanceId::owned(0, 2), new, other]);
 }
