@@ -46,6 +46,14 @@ impl PowerCut {
         start
     }
 
+    /// As [`PowerCut::with`], and every sync below `name` in the data directory does nothing: a server with a fault,
+    /// which tests must find.
+    pub fn forgetting(&self, name: &str, start: Start) -> Start {
+        let mut start = self.with(start);
+        start.environment.push(("POWER_CUT_FORGOTTEN".into(), name.to_owned()));
+        start
+    }
+
     /// Replaces the data directory by what was durable. The server must be dead. Answers how many files there are.
     ///
     /// # Errors

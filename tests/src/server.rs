@@ -100,7 +100,10 @@ impl Server {
         let mut command = Command::new(binary()?);
         command.args(["standalone", "--data-dir"]).arg(self.data_dir());
         for listener in ["imaps", "imap", "lmtp", "admin", "http"] {
-            command.args([format!("--{listener}-listen"), "127.0.0.1:0".to_owned()]);
+            let flag = format!("--{listener}-listen");
+            if !self.start.arguments.contains(&flag) {
+                command.args([&flag, "127.0.0.1:0"]);
+            }
         }
         command.args(&self.start.arguments).envs(self.start.environment.iter().cloned());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()?;

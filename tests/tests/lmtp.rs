@@ -34,7 +34,10 @@ fn only_message(server: &Server, user: &str, mailbox: &str) -> anyhow::Result<Ve
     let fetched = imap.ok("FETCH 1 (BODY.PEEK[])")?;
     let message = fetched.untagged[0].literals[0].clone();
     let text = String::from_utf8_lossy(&message);
-    ensure!(text.starts_with("Return-Path: <") && text.contains("\r\nReceived: from test.example ("), "{text}");
+    ensure!(
+        text.starts_with("Return-Path: <") && text.contains("\r\nReceived: from test.example ("),
+        "{text}"
+    );
     let date = text.find(" +0000\r\n").map(|at| at + 8);
     Ok(message[date.unwrap_or(0)..].to_vec())
 }
@@ -94,7 +97,10 @@ fn each_recipient_has_a_reply_of_its_own() -> anyhow::Result<()> {
     assert!(replies[1].starts_with("250"), "{replies:?}");
     server.ctl(&["account", "quota", BO, "--bytes", "2000"])?;
     let replies = lmtp.deliver("x@y.example", &[ANA, BO], &[b'x'; 4000])?;
-    assert!(replies[0].starts_with("250") && replies[1].starts_with("552 5.2.2"), "full at the end: {replies:?}");
+    assert!(
+        replies[0].starts_with("250") && replies[1].starts_with("552 5.2.2"),
+        "full at the end: {replies:?}"
+    );
     Ok(())
 }
 
@@ -115,7 +121,8 @@ fn two_addresses_of_one_account_get_one_copy() -> anyhow::Result<()> {
     let server = server()?;
     server.ctl(&["account", "alias", "add", ANA, "info@example.org"])?;
     let mut lmtp = Lmtp::connect(server.address("lmtp"))?;
-    let replies = lmtp.deliver("x@y.example", &[ANA, "info@example.org", "INFO@Example.ORG"], b"Subject: s\r\n\r\n")?;
+    let replies =
+        lmtp.deliver("x@y.example", &[ANA, "info@example.org", "INFO@Example.ORG"], b"Subject: s\r\n\r\n")?;
     assert_eq!(replies.len(), 3);
     assert!(replies.iter().all(|reply| reply.starts_with("250")), "{replies:?}");
     only_message(&server, ANA, "INBOX")?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use buzon_tests::load::Crowd;
 use buzon_tests::load::check::Bodies;
 use buzon_tests::power_cut::PowerCut;
@@ -45,6 +45,33 @@ fn what_was_acknowledged_survives_power_cuts() -> anyhow::Result<()> {
         crowd.check(&server, bodies).with_context(|| format!("after cut {cut}"))?;
     }
     println!("{cuts} cuts: {}", crowd.summary());
+    Ok(())
+}
+
+/// One cut under load of a server that syncs nothing below `name`.
+fn cut_without_syncs_of(name: &str) -> anyhow::Result<()> {
+    let mut server = Server::prepare()?;
+    let power = PowerCut::new(&server.scratch().canonicalize()?, &server.data_dir())?;
+    server.start_as(power.forgetting(name, Start::default()));
+    server.restart()?;
+    let mut crowd = Crowd::new(&server, 1, seed("power_cut"))?;
+    crowd.work(&mut server, Duration::from_secs(2), |server| {
+        server.kill();
+        Ok(())
+    })?;
+    power.restore()?;
+    server.restart().context("start")?;
+    crowd.check(&server, Bodies::All)
+}
+
+#[test]
+fn a_server_that_does_not_sync_its_bodies_or_its_log_is_found_out() -> anyhow::Result<()> {
+    for name in ["bodies", "log"] {
+        let Err(found) = cut_without_syncs_of(name) else {
+            bail!("{name} is not synced, and nobody notices")
+        };
+        println!("{name}: {found:#}");
+    }
     Ok(())
 }
 

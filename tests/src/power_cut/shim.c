@@ -27,7 +27,7 @@ struct file { ino_t inode; int known, whole, count; struct range ranges[RANGES];
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct file *files[FILES];
-static const char *root, *durable;
+static const char *root, *durable, *forgotten; // forgotten: a mutation, so that a test can see itself fail
 static int names = -1;
 static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
 static ssize_t (*real_write)(int, const void *, size_t);
@@ -48,6 +48,7 @@ __attribute__((constructor)) static void start(void) {
     real_fsync = dlsym(RTLD_NEXT, "fsync");
     root = getenv("POWER_CUT_ROOT");
     durable = getenv("POWER_CUT_DURABLE");
+    forgotten = getenv("POWER_CUT_FORGOTTEN");
     if (!root || !durable) return;
     char path[1024];
     snprintf(path, sizeof path, "%s/names", durable);
@@ -169,6 +170,7 @@ static int keep(int fd) {
     char name[512];
     if (fstat(fd, &st)) return -1;
     if (!name_of(fd, name, sizeof name)) return real_fsync(fd);
+    if (forgotten && !strncmp(name, forgotten, strlen(forgotten))) return 0;
     pthread_mutex_lock(&lock);
     if (S_ISDIR(st.st_mode)) keep_folder(name); else if (S_ISREG(st.st_mode)) keep_file(name, &st);
     pthread_mutex_unlock(&lock);

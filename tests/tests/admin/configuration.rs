@@ -82,3 +82,11 @@ fn ctl_by_data_dir_works_whatever_certificate_mail_clients_are_shown() -> anyhow
     Imap::login(server.address("imaps"), &own.ca, USER, PASSWORD)?;
     Ok(())
 }
+
+#[test]
+fn ctl_by_data_dir_works_when_admin_listens_on_all_addresses() -> anyhow::Result<()> {
+    let arguments = vec!["--admin-listen".into(), "0.0.0.0:0".into()];
+    let server = Server::start(Start { arguments, ..Start::default() })?;
+    assert_eq!(server.ctl(&["tenant", "list"])?, json!([]));
+    Ok(())
+}
