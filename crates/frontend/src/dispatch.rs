@@ -31,7 +31,7 @@ pub(crate) async fn handle(ctx: &mut Ctx, event: Event) -> io::Result<Then> {
             let Some(receiving) = ctx.receiving.take() else { return Ok(Then::Close) };
             let (tag, started) = (receiving.tag().clone(), Instant::now());
             let result = append::run(ctx, receiving).await;
-            conclude(ctx, &tag, "APPEND", Expunges::Told, started, result).await
+            conclude(ctx, &tag, "APPEND", Some(Expunges::Told), started, result).await
         }
         Event::SaslResponse(response) => {
             let Some((tag, result)) = authenticate::respond(ctx, response).await else {
@@ -39,14 +39,12 @@ pub(crate) async fn handle(ctx: &mut Ctx, event: Event) -> io::Result<Then> {
             };
             match result.transpose() {
                 None => Ok(Then::Continue),
-                Some(result) => {
-                    conclude(ctx, &tag, "AUTHENTICATE", Expunges::Held, Instant::now(), result).await
-                }
+                Some(result) => conclude(ctx, &tag, "AUTHENTICATE", None, Instant::now(), result).await,
             }
         }
         Event::IdleDone => {
             let Some(tag) = ctx.idle.take() else { return Ok(Then::Close) };
-            conclude(ctx, &tag, "IDLE", Expunges::Told, Instant::now(), Ok(idle::done(&tag))).await
+            conclude(ctx, &tag, "IDLE", Some(Expunges::Told), Instant::now(), Ok(idle::done(&tag))).await
         }
         Event::Bad(_) => {
             (ctx.exchange, ctx.receiving, ctx.idle) = (None, None, None);
@@ -59,7 +57,7 @@ pub(crate) async fn handle(ctx: &mut Ctx, event: Event) -> io::Result<Then> {
 
 async fn command(ctx: &mut Ctx, tag: Tag, body: CommandBody) -> io::Result<Then> {
     let started = Instant::now();
-    let (name, expunges) = (name(&body), expunges(&body));
+    let (name, news) = (name(&body), news(&body));
     let account = ctx.account.as_ref().map(|account| account.handle.account.0);
     let mailbox = ctx.selected.as_ref().map(|selected| selected.key.mailbox.0);
     let span = tracing::info_span!("command", tag = tag.as_str(), command = name, account, mailbox);
@@ -73,7 +71,7 @@ async fn command(ctx: &mut Ctx, tag: Tag, body: CommandBody) -> io::Result<Then>
         }
         body => run(ctx, &tag, body).instrument(span).await,
     };
-    conclude(ctx, &tag, name, expunges, started, result).await
+    conclude(ctx, &tag, name, news, started, result).await
 }
 
 async fn run(ctx: &mut Ctx, tag: &Tag, body: CommandBody) -> Result<Done, CommandError> {
@@ -115,7 +113,7 @@ async fn conclude(
     ctx: &mut Ctx,
     tag: &Tag,
     name: &'static str,
-    expunges: Expunges,
+    news: Option<Expunges>,
     started: Instant,
     result: Result<Done, CommandError>,
 ) -> io::Result<Then> {
@@ -123,14 +121,8 @@ async fn conclude(
         Ok(done) => done,
         Err(error) => Done::from(rescue(tag, error)?),
     };
-    match catch_up(ctx, Freshness::AsTold).await {
-        Ok(()) | Err(CommandError::State) => {}
-        Err(CommandError::Connection(error)) => return Err(error),
-        // The command itself is done; the news come with the next.
-        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "news cannot be read"),
-    }
-    if let Err(CommandError::Connection(error)) = tell(ctx, expunges).await {
-        return Err(error);
+    if let Some(expunges) = news {
+        tell_news(ctx, expunges).await?;
     }
     let outcome = match done.status.condition {
         Condition::Ok | Condition::PreAuth => "OK",
@@ -143,15 +135,32 @@ async fn conclude(
     Ok(done.then)
 }
 
-/// EXPUNGE is held back where the answer holds sequence numbers that it would move (RFC 9051 §7.5.1).
-fn expunges(body: &CommandBody) -> Expunges {
+async fn tell_news(ctx: &mut Ctx, expunges: Expunges) -> io::Result<()> {
+    let told = match catch_up(ctx, Freshness::AsTold).await {
+        Ok(()) => tell(ctx, expunges).await,
+        Err(error) => {
+            // The command itself is done; what cannot be read now comes with the next.
+            tracing::warn!(error = &error as &dyn std::error::Error, "news cannot be read");
+            tell(ctx, expunges).await
+        }
+    };
+    match told {
+        Err(CommandError::Connection(error)) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// EXPUNGE is held back where the answer holds sequence numbers that it would move (RFC 9051 §7.5.1). `None`: no news
+/// at all; SELECT has just told everything.
+fn news(body: &CommandBody) -> Option<Expunges> {
     let by_number = match body {
+        CommandBody::Select(_) | CommandBody::Examine(_) => return None,
         CommandBody::Fetch(body) => body.numbering == Numbering::Sequence,
         CommandBody::Store(body) => body.numbering == Numbering::Sequence,
         CommandBody::Search(Search { numbering, .. }) => *numbering == Numbering::Sequence,
         _ => false,
     };
-    if by_number { Expunges::Held } else { Expunges::Told }
+    Some(if by_number { Expunges::Held } else { Expunges::Told })
 }
 
 /// For metrics and spans.

@@ -92,3 +92,20 @@ impl Imap {
         self.services.metrics.session(-1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sessions wait most of their lives: what one takes then is a promise (DESIGN §6).
+    #[test]
+    fn a_waiting_connection_is_small() {
+        assert!(size_of::<Connection>() < 2048, "{}", size_of::<Connection>());
+        let run = size_of_future(Connection::run);
+        assert!(run < 6 * 1024, "{run}");
+    }
+
+    fn size_of_future<F: Future>(_: impl Fn(Connection) -> F) -> usize {
+        size_of::<F>()
+    }
+}

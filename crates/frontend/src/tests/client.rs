@@ -56,12 +56,19 @@ impl Client {
         last[tag.len() + 1..].to_owned()
     }
 
-    /// Asks the UIDs and flags of messages that it does not know.
+    /// Asks the UIDs and flags of messages that it does not know; more may come meanwhile.
     pub(super) async fn learn(&mut self) {
-        let Some(first) = self.messages.iter().position(|message| message.uid == 0) else { return };
-        let last = self.messages.len();
-        let answer = self.run(&format!("FETCH {}:{last} (UID FLAGS)", first + 1), Expunges::Forbidden).await;
-        assert!(answer.starts_with("OK") || answer.starts_with("NO [EXPUNGEISSUED]"), "{answer}");
+        while let Some(first) = self.messages.iter().position(|message| message.uid == 0) {
+            let last = self.messages.len();
+            let fetch = format!("FETCH {}:{last} (UID FLAGS)", first + 1);
+            let answer = self.run(&fetch, Expunges::Forbidden).await;
+            if answer.starts_with("NO [EXPUNGEISSUED]") {
+                // Some are gone for good before they could be asked: EXPUNGE tells which.
+                self.run("NOOP", Expunges::Allowed).await;
+            } else {
+                assert!(answer.starts_with("OK"), "{answer}");
+            }
+        }
         let uids: Vec<u32> = self.messages.iter().map(|message| message.uid).collect();
         assert!(uids.windows(2).all(|pair| pair[0] < pair[1]), "UIDs ascend: {uids:?}");
     }

@@ -37,6 +37,32 @@ async fn sessions_agree_on_the_mailbox_whatever_they_do() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_race_agree_in_the_end() {
+    let seed =
+        std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
+    println!("seed: {seed} (set SEED to repeat, as far as a race can be)");
+    let server = Server::start();
+    let mut racing = Vec::new();
+    for number in 0..SESSIONS as u64 {
+        let mut client = Client::open(&server, "INBOX").await;
+        let mut random = StdRng::seed_from_u64(seed ^ number);
+        racing.push(tokio::spawn(async move {
+            for _ in 0..STEPS / 10 {
+                act(&mut random, &mut client).await;
+            }
+            client
+        }));
+    }
+    let mut clients = Vec::new();
+    for client in racing {
+        clients.push(client.await.unwrap());
+    }
+    for client in &mut clients {
+        agree(&server, client).await;
+    }
+}
+
 /// After NOOP the client knows all there is.
 async fn agree(server: &Server, client: &mut Client) {
     assert!(client.run("NOOP", Expunges::Allowed).await.starts_with("OK"));
