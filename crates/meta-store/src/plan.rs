@@ -152,3 +152,14 @@ fn batch(steps: &mut Vec<Step>, statement: Statement, rows: Rows) {
         steps.push(Step::Batch(statement, rows));
     }
 }
+
+/// Every statement over a batch that a plan may hold or a read may run, for tests of how they run.
+#[cfg(test)]
+pub(crate) fn batch_statements() -> Vec<Statement> {
+    let of_table = |table| [Statement::put(table), Statement::insert(table), Statement::delete(table)];
+    let mut all: Vec<Statement> = crate::table::TABLES.into_iter().flat_map(of_table).collect();
+    all.extend(mail::ALL);
+    all.extend(requests::ALL);
+    all.extend(crate::read::BATCHES);
+    all
+}

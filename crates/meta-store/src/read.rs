@@ -29,6 +29,10 @@ const RUNS: &[(&str, Kind)] =
 const SUMMARIES: Statement = Statement::new(RUNS, include_str!("../queries/message/summaries.sql"));
 const TOMBSTONES: Statement = Statement::new(RUNS, include_str!("../queries/message/tombstones.sql"));
 
+/// For tests of how they run.
+#[cfg(test)]
+pub(crate) const BATCHES: [Statement; 2] = [SUMMARIES, TOMBSTONES];
+
 /// The columns of a group's head, in the order that [`head_row`] reads.
 const HEAD: &str = "SELECT group_id, applied, log_id, membership, part, time, feature_level, next_tenant, \
                     next_account FROM group_head";

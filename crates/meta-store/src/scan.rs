@@ -93,3 +93,17 @@ fn copy_row(rows: &mut Rows, table: &Table, cells: &dyn Cells) -> Result<usize, 
     }
     Ok(bytes)
 }
+
+/// Statements with a few parameters, for tests of how they run: those that must not walk through a part.
+#[cfg(test)]
+pub(crate) fn reads() -> Vec<String> {
+    let texts = [
+        include_str!("../queries/message/index.sql"),
+        include_str!("../queries/message/residue.sql"),
+        include_str!("../queries/message/expunged_since.sql"),
+        include_str!("../queries/staged/load.sql"),
+        include_str!("../queries/staged/publish_messages.sql"),
+        include_str!("../queries/staged/publish_summaries.sql"),
+    ];
+    texts.map(str::to_owned).to_vec()
+}

@@ -152,3 +152,6 @@ impl Database for Sqlite {
         Ok(1)
     }
 }
+
+#[cfg(test)]
+mod tests;

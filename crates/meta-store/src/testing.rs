@@ -3,10 +3,9 @@
 //! `cargo xtask test` installs Postgres; without it the tests that need it fail and say so.
 
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -107,7 +106,7 @@ impl TestPostgres {
         server.wait().expect("wait for server");
         kill(&children);
         let until = Instant::now() + START_TIME_MAX;
-        while children.iter().any(|id| Path::new("/proc").join(id.to_string()).exists()) {
+        while children.iter().any(|id| is_running(*id)) {
             assert!(Instant::now() < until, "processes of Postgres do not go: {children:?}");
             std::thread::sleep(POLL);
         }
@@ -228,14 +227,19 @@ fn other_user() -> Option<(u32, u32)> {
 fn children(parent: u32) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").expect("read /proc").filter_map(Result::ok);
     let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    ids.filter(|id| parent_of(*id).is_ok_and(|of| of == Some(parent))).collect()
+    ids.filter(|id| state_of(*id).is_some_and(|(_, of)| of == parent)).collect()
 }
 
-/// `pid (name) state ppid …`, where the name may hold anything.
-fn parent_of(id: u32) -> io::Result<Option<u32>> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    Ok(rest.split_whitespace().nth(1).and_then(|field| field.parse().ok()))
+/// `pid (name) state ppid …`, where the name may hold anything: state and parent.
+fn state_of(id: u32) -> Option<(String, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
+}
+
+/// One that is dead but not yet buried by its new parent holds nothing any more.
+fn is_running(id: u32) -> bool {
+    state_of(id).is_some_and(|(state, _)| state != "Z" && state != "X")
 }
 
 /// Some may have gone by themselves meanwhile.

@@ -1,4 +1,5 @@
 //! One suite, both databases: what was written is read back, row for row, whatever the order and the batches.
+#![allow(clippy::unwrap_used, reason = "a test ends there")]
 
 mod common;
 
@@ -42,20 +43,17 @@ async fn postgres(options: &PostgresOptions) -> Store {
 async fn commit(store: &Store, group: GroupId, at: u64, changes: &[Change]) -> Result<(), StoreError> {
     let log_id = Bytes::from(format!("log {}", at + 1));
     let applied = Applied { index: at + 1, log_id };
-    let membership = (at % 3 == 0).then(|| Bytes::from(format!("members {at}")));
+    let membership = at.is_multiple_of(3).then(|| Bytes::from(format!("members {at}")));
     store.commit(Batch { group, expected_index: at, applied, membership, changes }).await
 }
 
-/// Writes so many random batches, and checks all rows now and then.
+/// Writes so many random batches, then checks all rows.
 async fn write_random(store: &Store, group: GroupId, generator: &mut Generator, from: u64, batches: u64) {
     for at in from..from + batches {
         let changes = generator.batch();
         commit(store, group, at, &changes)
             .await
             .unwrap_or_else(|error| panic!("{error:?} at {at}: {changes:#?}"));
-        if at % 40 == 39 {
-            check(&**store, group, &generator.mirror).await;
-        }
     }
     check(&**store, group, &generator.mirror).await;
 }
@@ -66,7 +64,9 @@ async fn rows_written_are_rows_read(store: &Store) {
         println!("seed {seed}");
         let group = GroupId(seed);
         store.create_group(group).await.unwrap();
-        write_random(store, group, &mut Generator::new(seed), 0, 120).await;
+        let mut generator = Generator::new(seed);
+        write_random(store, group, &mut generator, 0, 50).await;
+        write_random(store, group, &mut generator, 50, 70).await;
     }
 }
 
@@ -118,9 +118,9 @@ async fn groups_do_not_see_each_other(store: &Store) {
     store.create_group(left).await.unwrap();
     store.create_group(right).await.unwrap();
     store.create_group(right).await.unwrap(); // safe to repeat
-    for at in (0..40).step_by(10) {
-        write_random(store, left, &mut generators[0], at, 10).await;
-        write_random(store, right, &mut generators[1], at, 10).await;
+    for at in [0, 20] {
+        write_random(store, left, &mut generators[0], at, 20).await;
+        write_random(store, right, &mut generators[1], at, 20).await;
         check(&**store, left, &generators[0].mirror).await;
     }
     let heads = store.groups().await.unwrap();

@@ -1,5 +1,6 @@
 //! `kill -9` at random points, of the process that applies batches and of Postgres under a living one: afterwards the
 //! database stands at some index, its rows are those of a fresh replay to that index, and applying goes on from there.
+#![allow(clippy::unwrap_used, reason = "a test ends there")]
 
 mod common;
 
@@ -194,7 +195,7 @@ async fn apply_until_it_dies(store: Store, seed: u64, from: u64, progress: watch
         }
         known.committed += 1;
         progress.send_replace(known.committed);
-        match store.durable_index(GROUP, known.committed % 16 == 0).await {
+        match store.durable_index(GROUP, known.committed.is_multiple_of(16)).await {
             Ok(durable) => known.durable = durable.max(known.durable),
             Err(_) => return known,
         }

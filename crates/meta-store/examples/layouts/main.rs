@@ -4,8 +4,8 @@
 //! - *paged*: blobs of 256 messages, what changes (flags, modseq) apart from what does not; the writer has the
 //!   columns in memory anyway (DESIGN D4), so a change writes a page without reading it first.
 //!
-//! `cargo run --release -p buzon-meta-store --example layouts --features testing -- [SECONDS] [CHANGES] [sqlite|postgres]`
-//! Each of the four runs fills ten mailboxes of 100,000 messages, loads one cold, changes flags of random messages
+//! `cargo run --release -p buzon-meta-store --example layouts --features testing -- [SECONDS] [CHANGES] [RUN]`
+//! `RUN` is the beginning of a run's name, as `postgres n`. Each of the four runs fills ten mailboxes of 100,000 messages, loads one cold, changes flags of random messages
 //! until so many changes (10 million) or seconds (90) have passed, then of whole runs of messages for a quarter of
 //! that time, and loads again.
 
@@ -184,17 +184,21 @@ async fn main() -> anyhow::Result<()> {
     let changes: usize = arguments.next().map_or(Ok(10_000_000), |text| text.parse())?;
     let limits = Limits { time: Duration::from_secs(seconds), changes };
 
-    let only = arguments.next();
-    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    let only = arguments.next().unwrap_or_default();
+    let wanted = |name: &str| name.starts_with(&only);
 
-    if wanted("sqlite") {
-        let folder = tempfile::tempdir()?;
+    let folder = tempfile::tempdir()?;
+    if wanted("sqlite narrow") {
         measure("sqlite narrow", &mut narrow::sqlite(folder.path()).await?, &limits).await?;
+    }
+    if wanted("sqlite paged") {
         measure("sqlite paged", &mut paged::sqlite(folder.path()).await?, &limits).await?;
     }
-    if !wanted("postgres") {
-        return Ok(());
+    if wanted("postgres narrow") {
+        measure("postgres narrow", &mut narrow::postgres(server().await).await?, &limits).await?;
     }
-    measure("postgres narrow", &mut narrow::postgres(server().await).await?, &limits).await?;
-    measure("postgres paged", &mut paged::postgres(server().await).await?, &limits).await
+    if wanted("postgres paged") {
+        measure("postgres paged", &mut paged::postgres(server().await).await?, &limits).await?;
+    }
+    Ok(())
 }

@@ -144,9 +144,11 @@ impl Layout for Narrow {
                            COALESCE(100 * n_tup_hot_upd / NULLIF(n_tup_upd, 0), 0), autovacuum_count \
                            FROM pg_stat_user_tables WHERE relname = 'message'";
                 let row = sqlx::query(sql).fetch_one(&mut connection).await?;
-                let (total, heap, hot, vacuums): (i64, i64, i64, i64) =
-                    (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-                let remark = format!("(heap {:.0} MB; HOT {hot}%, {vacuums} autovacuums)", heap as f64 / 1e6);
+                let (total, heap, hot, vacuums, wal): (i64, i64, i64, i64, i64) =
+                    sqlx::FromRow::from_row(&row)?;
+                let [heap, wal] = [heap, wal].map(|bytes| bytes as f64 / 1e6);
+                let remark =
+                    format!("(heap {heap:.0} MB; HOT {hot}%, {vacuums} autovacuums, WAL {wal:.0} MB)");
                 Ok((total.cast_unsigned(), remark))
             }
         }

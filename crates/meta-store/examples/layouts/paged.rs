@@ -239,13 +239,15 @@ impl Layout for Paged {
             }
             Place::Server(_, Some(connection)) => {
                 let sql = "SELECT pg_total_relation_size('hot') + pg_total_relation_size('page'), pg_total_relation_size('hot'), \
-                           COALESCE(100 * n_tup_hot_upd / NULLIF(n_tup_upd, 0), 0), autovacuum_count \
+                           COALESCE(100 * n_tup_hot_upd / NULLIF(n_tup_upd, 0), 0), autovacuum_count, \
+                           pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint \
                            FROM pg_stat_user_tables WHERE relname = 'hot'";
                 let row = sqlx::query(sql).fetch_one(connection).await?;
-                let (total, hot, share, vacuums): (i64, i64, i64, i64) =
-                    (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+                let (total, hot, share, vacuums, wal): (i64, i64, i64, i64, i64) =
+                    sqlx::FromRow::from_row(&row)?;
+                let [hot, wal] = [hot, wal].map(|bytes| bytes as f64 / 1e6);
                 let remark =
-                    format!("(flags {:.0} MB; HOT {share}%, {vacuums} autovacuums)", hot as f64 / 1e6);
+                    format!("(flags {hot:.0} MB; HOT {share}%, {vacuums} autovacuums, WAL {wal:.0} MB)");
                 Ok((total.cast_unsigned(), remark))
             }
             Place::Server(_, None) => anyhow::bail!("not connected"),

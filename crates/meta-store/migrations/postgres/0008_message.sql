@@ -18,4 +18,4 @@ CREATE TABLE message (
     body_encoding smallint NOT NULL,
     body_object bytea NOT NULL,
     PRIMARY KEY (part, account, mailbox, uid)
-) WITH (fillfactor = 80)
+) WITH (fillfactor = 50)

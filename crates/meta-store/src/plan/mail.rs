@@ -24,6 +24,9 @@ use statements::{
     SET_ACCOUNT_COUNTERS, SET_FLAGS, SET_MAILBOX_COUNTERS, STAGE,
 };
 
+#[cfg(test)]
+pub(super) use statements::ALL;
+
 type MessageKey = (MailboxKey, Uid);
 
 /// The last word about an account or a mailbox, short of a removal.

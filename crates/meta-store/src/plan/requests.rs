@@ -25,6 +25,10 @@ const CLOSE: Statement = Statement::new(
     "DELETE FROM record WHERE (part, instance) IN (SELECT part, instance FROM input)",
 );
 
+/// For tests of how they run.
+#[cfg(test)]
+pub(super) const ALL: [Statement; 3] = [RAISE_MARK, FORGET, CLOSE];
+
 #[derive(Default)]
 struct InstanceChange {
     opened: Option<Timestamp>,

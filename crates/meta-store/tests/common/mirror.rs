@@ -15,6 +15,9 @@ use bytes::Bytes;
 
 type MessageKey = (MailboxKey, Uid);
 
+/// Where it goes, the row, and the summary as it was when staged.
+pub type Staged = (MailboxId, StagedRow, Option<Bytes>);
+
 #[derive(Debug, Clone)]
 pub struct Mirror {
     pub accounts: BTreeMap<AccountId, AccountRow>,
@@ -23,8 +26,7 @@ pub struct Mirror {
     pub messages: BTreeMap<MessageKey, MessageRow>,
     pub tombstones: BTreeMap<MessageKey, Tombstone>,
     pub summaries: BTreeMap<MessageKey, Bytes>,
-    /// With the summary as it was when staged.
-    pub staged: BTreeMap<(AccountId, u128, u32), (MailboxId, StagedRow, Option<Bytes>)>,
+    pub staged: BTreeMap<(AccountId, u128, u32), Staged>,
     pub instances: BTreeMap<InstanceId, (Timestamp, u64)>,
     pub records: BTreeMap<(InstanceId, u64), (Vec<AccountId>, Outcome)>,
     pub tenants: BTreeMap<TenantId, TenantRow>,
@@ -159,12 +161,7 @@ impl Mirror {
         summary.map(|summary| self.summaries.insert((mailbox, row.uid), summary));
     }
 
-    #[expect(clippy::type_complexity, reason = "as in the map")]
-    fn take_staged(
-        &mut self,
-        account: AccountId,
-        staging: u128,
-    ) -> Vec<((AccountId, u128, u32), (MailboxId, StagedRow, Option<Bytes>))> {
+    fn take_staged(&mut self, account: AccountId, staging: u128) -> Vec<((AccountId, u128, u32), Staged)> {
         let keys: Vec<_> =
             self.staged.range((account, staging, 0)..=(account, staging, u32::MAX)).map(|it| *it.0).collect();
         keys.into_iter().map(|key| (key, self.staged.remove(&key).expect("just seen"))).collect()

@@ -1,5 +1,5 @@
 //! Shared by the suites: a naive mirror of the rows, random changes, and a codec for outcomes.
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each suite uses its part")]
+#![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub, reason = "each suite uses its part")]
 
 pub mod check;
 pub mod generate;

@@ -84,6 +84,20 @@ pub(super) const DELETE_TOMBSTONES: Statement =
 pub(super) const DELETE_SUMMARIES: Statement =
     Statement::new(RUN_COLUMNS, include_str!("../../../queries/message/delete_summary.sql"));
 
+/// For tests of how they run.
+#[cfg(test)]
+pub(in crate::plan) const ALL: [Statement; 9] = [
+    SET_ACCOUNT_COUNTERS,
+    SET_MAILBOX_COUNTERS,
+    COPY_SUMMARY,
+    SET_FLAGS,
+    STAGE,
+    BURY,
+    DELETE_MESSAGES,
+    DELETE_TOMBSTONES,
+    DELETE_SUMMARIES,
+];
+
 pub(super) const PUBLISH_MESSAGES: &str = include_str!("../../../queries/staged/publish_messages.sql");
 pub(super) const PUBLISH_SUMMARIES: &str = include_str!("../../../queries/staged/publish_summaries.sql");
 pub(super) const DROP_STAGED: &str = "DELETE FROM staged WHERE part = $1 AND account = $2 AND staging = $3";

@@ -1,0 +1,47 @@
+//! How SQLite runs our statements.
+
+use std::ops::ControlFlow;
+
+use crate::cell::{Cells, Value};
+use crate::database::{Database as _, Session as _};
+use crate::plan::batch_statements;
+use crate::scan::reads;
+use crate::sqlite::{Sqlite, SqliteOptions};
+
+/// Without statistics SQLite guesses; a wrong guess would walk through a whole part for each batch.
+#[tokio::test]
+async fn no_statement_walks_through_a_table() {
+    let folder = tempfile::tempdir().expect("make a folder");
+    let sqlite = Sqlite::open(&SqliteOptions::new(&folder.path().join("plans"))).await.expect("open");
+    let batches = batch_statements().into_iter().map(|statement| statement.sqlite(8));
+    let mut walking = Vec::new();
+    for sql in batches.chain(reads()) {
+        let mut session = sqlite.read().await.expect("begin");
+        let mut steps = Vec::new();
+        let mut note = |cells: &dyn Cells| {
+            steps.extend(cells.text(3)?.map(str::to_owned));
+            Ok(ControlFlow::Continue(()))
+        };
+        let none: [Value; 0] = [];
+        session.each(&format!("EXPLAIN QUERY PLAN {sql}"), &none, &mut note).await.expect("explain");
+        // The batch itself and what a step before has gathered may be walked through; tables may not, and the part
+        // alone is as good as a whole table.
+        let gathered = [
+            "SCAN input",
+            "SCAN 8 CONSTANT ROWS",
+            "SCAN 8-ROW VALUES CLAUSE",
+            "SCAN live",
+            "SCAN dead",
+            "SCAN residue",
+        ];
+        let walks = |step: &&String| {
+            let scan = step.starts_with("SCAN") && !gathered.iter().any(|it| step.starts_with(it));
+            scan || step.ends_with("(part=?)")
+        };
+        if steps.iter().any(|step| walks(&step)) {
+            let end: String = sql.chars().rev().take(400).collect();
+            walking.push(format!("{}\n{steps:#?}", end.chars().rev().collect::<String>()));
+        }
+    }
+    assert!(walking.is_empty(), "{}", walking.join("\n\n"));
+}
