@@ -147,6 +147,14 @@ impl Server {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
+    /// Lines of its log that a human must look at: errors and panics.
+    pub fn complaints(&self) -> Vec<String> {
+        let bad = |line: &&str| {
+            line.contains(" ERROR ") || line.contains("panicked at") || line.contains("overflow")
+        };
+        self.log().lines().filter(bad).map(str::to_owned).collect()
+    }
+
     /// The CA that signed its certificate.
     pub fn ca(&self) -> PathBuf {
         self.data_dir().join("pki/ca.pem")

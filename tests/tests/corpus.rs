@@ -99,6 +99,7 @@ fn messages_survive_append_byte_for_byte_and_what_is_told_of_them_is_consistent(
         let body = consistent(&mut imap, uid).with_context(|| format!("message {number}, UID {uid}"))?;
         ensure!(body == message(number), "message {number} is not what was appended");
     }
+    assert_eq!(server.complaints(), Vec::<String>::new());
     Ok(())
 }
 

@@ -43,6 +43,7 @@ fn a_drain_under_load_loses_nothing_and_ends_in_time() -> anyhow::Result<()> {
         crowd.check(&server, Bodies::Some(10))?;
     }
     println!("{}", crowd.summary());
+    assert_eq!(server.complaints(), Vec::<String>::new());
     Ok(())
 }
 

@@ -98,6 +98,7 @@ fn a_mailbox_of_many_messages_is_listed_flagged_copied_searched_and_emptied() ->
     expunge_all(&mut imap, count)?;
     let memory = server.memory_max_kib()?;
     println!("{} MiB at most", memory >> 10);
+    assert_eq!(server.complaints(), Vec::<String>::new());
     ensure!(memory < MEMORY_MAX_KIB, "the server took {memory} KiB");
     Ok(())
 }

@@ -45,6 +45,7 @@ fn what_was_acknowledged_survives_power_cuts() -> anyhow::Result<()> {
         crowd.check(&server, bodies).with_context(|| format!("after cut {cut}"))?;
     }
     println!("{cuts} cuts: {}", crowd.summary());
+    assert_eq!(server.complaints(), Vec::<String>::new());
     Ok(())
 }
 

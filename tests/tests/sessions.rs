@@ -455,5 +455,7 @@ fn sessions_on_one_mailbox_see_each_others_changes_and_never_a_wrong_sequence_nu
     for step in 0..steps {
         world.step().with_context(|| format!("step {step}"))?;
     }
-    world.settle()
+    world.settle()?;
+    assert_eq!(server.complaints(), Vec::<String>::new());
+    Ok(())
 }

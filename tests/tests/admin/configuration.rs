@@ -90,3 +90,18 @@ fn ctl_by_data_dir_works_when_admin_listens_on_all_addresses() -> anyhow::Result
     assert_eq!(server.ctl(&["tenant", "list"])?, json!([]));
     Ok(())
 }
+
+#[test]
+fn a_second_server_on_the_same_data_is_refused_and_the_first_goes_on() -> anyhow::Result<()> {
+    let server = server()?;
+    let mut second = server.buzon("standalone", &[])?;
+    for listener in ["imaps", "imap", "lmtp", "admin", "http"] {
+        second.args([&format!("--{listener}-listen"), "127.0.0.1:0"]);
+    }
+    let output = second.output()?;
+    let said = String::from_utf8(output.stderr)?;
+    ensure!(!output.status.success() && said.contains("data"), "{}: {said}", output.status);
+    login(&server, USER, PASSWORD)?.ok("NOOP")?;
+    server.ctl(&["tenant", "list"])?;
+    Ok(())
+}
