@@ -22,11 +22,11 @@ const DOUBLINGS: usize = 4;
 const MESSAGES: usize = APPENDED << DOUBLINGS;
 /// What the server may take at most with 100,000 messages in three mailboxes, with its caches: debug build, all
 /// sessions together.
-const MEMORY_MAX_KIB: u64 = 700 << 10;
+const MEMORY_MAX_KIB: u64 = 400 << 10;
 const HUGE_BYTES: usize = 50_000_000;
 /// A 50 MB message that comes and goes twice at once: body caches (128 MiB), what is on its way in, what a FETCH
 /// holds, and the process itself.
-const HUGE_MEMORY_MAX_KIB: u64 = 600 << 10;
+const HUGE_MEMORY_MAX_KIB: u64 = 500 << 10;
 
 fn server() -> anyhow::Result<Server> {
     let server = Server::start(Start::default())?;

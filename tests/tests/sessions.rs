@@ -13,6 +13,8 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 
+#[path = "sessions/at_once.rs"]
+mod at_once;
 #[path = "sessions/view.rs"]
 mod view;
 use view::{Expunges, View};
@@ -44,6 +46,16 @@ struct World {
 }
 
 impl Client {
+    fn open(server: &Server, condstore: bool) -> anyhow::Result<Self> {
+        let mut imap = Imap::login(server.address("imaps"), &server.ca(), USER, PASSWORD)?;
+        if condstore {
+            imap.ok("ENABLE CONDSTORE")?;
+        }
+        let mut client = Self { imap, view: View { condstore, ..View::default() } };
+        ensure!(client.run("SELECT INBOX")?.is_ok(), "SELECT");
+        Ok(client)
+    }
+
     /// Runs a command and believes its responses.
     fn run(&mut self, command: &str) -> anyhow::Result<Answer> {
         let verb = command.split(' ').next().unwrap_or_default();
@@ -52,7 +64,7 @@ impl Client {
         } else {
             Expunges::Allowed
         };
-        self.view.fetching = verb == "FETCH";
+        self.view.fetching = command.contains("FETCH ");
         let answer = self.imap.command(command)?;
         self.view.hear(&answer, expunges).with_context(|| command.to_owned())?;
         ensure!(!answer.status.starts_with("BAD"), "{command}: {}", answer.status);
@@ -65,7 +77,7 @@ impl Client {
             ensure!(self.run("NOOP")?.is_ok(), "NOOP");
             let unknown: Vec<u32> = (1..)
                 .zip(&self.view.messages)
-                .filter(|(_, it)| it.uid.is_none())
+                .filter(|(_, it)| it.uid.is_none() || it.flags.is_none())
                 .map(|(seq, _)| seq)
                 .collect();
             if !unknown.is_empty() {
@@ -93,17 +105,8 @@ impl Client {
 
 impl World {
     fn new(server: &Server, seed: u64) -> anyhow::Result<Self> {
-        let mut clients = Vec::new();
-        for number in 0..CLIENTS {
-            let mut imap = Imap::login(server.address("imaps"), &server.ca(), USER, PASSWORD)?;
-            let condstore = number == 1;
-            if condstore {
-                imap.ok("ENABLE CONDSTORE")?;
-            }
-            let mut client = Client { imap, view: View { condstore, ..View::default() } };
-            ensure!(client.run("SELECT INBOX")?.is_ok(), "SELECT");
-            clients.push(client);
-        }
+        let clients =
+            (0..CLIENTS).map(|number| Client::open(server, number == 1)).collect::<anyhow::Result<_>>()?;
         let lmtp = Lmtp::connect(server.address("lmtp"))?;
         Ok(Self { clients, lmtp, truth: BTreeMap::new(), uid_next: 1, random: StdRng::seed_from_u64(seed) })
     }
