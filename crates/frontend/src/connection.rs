@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::cmd::idle;
+use crate::cmd::{append, idle};
 use crate::ctx::{Ctx, Peer, Security, Services, Then};
 use crate::dispatch;
 use crate::meta_api::Watching;
@@ -123,6 +123,11 @@ impl Connection {
             let ctx = &mut self.ctx;
             let Some(event) = ctx.protocol.next_event(&mut ctx.wire.input, &mut ctx.wire.output) else {
                 return Ok(None);
+            };
+            let event = match event {
+                // A message comes in thousands of pieces: these are not worth a command's future each.
+                Event::AppendChunk(bytes) if append::receive(ctx, &bytes) == Then::Continue => continue,
+                event => event,
             };
             match self.run_event(event).await? {
                 None => return Ok(Some(End::Bye(None, "password or account changed, please log in again"))),

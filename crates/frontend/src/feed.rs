@@ -34,8 +34,9 @@ impl Feed {
                     None => noted.gap = true,
                 }
             }
-            EventKind::Gap => noted.gap = true,
-            EventKind::Tree | EventKind::Credential(_) => {}
+            // The selected mailbox may be deleted or have another name.
+            EventKind::Gap | EventKind::Tree => noted.gap = true,
+            EventKind::Credential(_) => {}
         }
     }
 

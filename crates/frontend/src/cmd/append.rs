@@ -18,7 +18,7 @@ use buzon_model::command::{NewMessage, ShardCommand};
 use buzon_model::reply::Reply;
 use buzon_types::id::MailboxKey;
 use buzon_types::time::InternalDate;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use crate::ctx::{Ctx, Done, Then};
 use crate::incoming::{Kept, Reservation, keep};
@@ -74,10 +74,10 @@ async fn prepare(ctx: &mut Ctx, start: AppendStart) -> Result<Receiving, Command
 }
 
 /// The next bytes.
-pub(crate) async fn receive(ctx: &mut Ctx, bytes: Bytes) -> io::Result<Then> {
-    let Some(receiving) = &mut ctx.receiving else { return Ok(Then::Close) };
-    receiving.message.extend_from_slice(&bytes);
-    Ok(Then::Continue)
+pub(crate) fn receive(ctx: &mut Ctx, bytes: &[u8]) -> Then {
+    let Some(receiving) = &mut ctx.receiving else { return Then::Close };
+    receiving.message.extend_from_slice(bytes);
+    Then::Continue
 }
 
 /// The message is here.

@@ -22,7 +22,7 @@ use buzon_types::uid::{ModSeq, Uid};
 use buzon_types::uid_set::UidSet;
 use futures::stream::{self, StreamExt};
 
-use crate::ctx::{Ctx, Done};
+use crate::ctx::{Ctx, Done, Services};
 use crate::rescue::CommandError;
 use crate::selected::Selected;
 use compile::{Key, Stage, compile};
@@ -30,6 +30,8 @@ use evaluate::{Known, evaluate};
 
 /// Bodies that are searched at one time.
 const BODIES_MAX: usize = 4;
+/// Larger messages are counted against the memory for whole messages while they are searched.
+const UNCOUNTED_BYTES_MAX: u64 = 256 * 1024;
 /// Messages whose summaries are asked for in one request, so that what is open stays bounded.
 const SUMMARIES_TOGETHER_MAX: u32 = 2_000;
 
@@ -136,9 +138,9 @@ async fn by_contents(
                 None => unread.push((message, summary)),
             }
         }
-        let bodies = &ctx.services.bodies;
+        let services = &ctx.services;
         let mut read = stream::iter(unread)
-            .map(|(message, summary)| read_and_evaluate(bodies, Arc::clone(key), message, summary))
+            .map(|(message, summary)| read_and_evaluate(services, Arc::clone(key), message, summary))
             .buffer_unordered(BODIES_MAX);
         while let Some(hit) = read.next().await {
             if let Some(message) = hit? {
@@ -151,12 +153,17 @@ async fn by_contents(
 
 /// A body is searched on a thread of its own: decoding 50 MB takes a while.
 async fn read_and_evaluate(
-    bodies: &buzon_bodies::Bodies,
+    services: &Services,
     key: Arc<Key>,
     message: MessageRead,
     summary: Summary,
 ) -> Result<Option<MessageRead>, CommandError> {
-    let body = bodies.get(&message.row.body).await?;
+    let mut memory = services.budget.reserve();
+    if message.row.size > UNCOUNTED_BYTES_MAX {
+        let reserved = memory.grow_to(message.row.size).await;
+        reserved.map_err(|error| CommandError::no(Code::Unavailable, error.to_string()))?;
+    }
+    let body = services.bodies.get(&message.row.body).await?;
     let row = message.row;
     let search = move || evaluate(&key, &Known::body(&row, &summary, &body));
     let decided = tokio::task::spawn_blocking(search).await.map_err(|_| CommandError::State)?;

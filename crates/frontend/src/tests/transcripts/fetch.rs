@@ -94,6 +94,78 @@ async fn recent_is_told_once_and_never_in_rev2() {
 }
 
 #[tokio::test]
+async fn large_parts_are_decoded_as_they_stream() {
+    let server = Server::start();
+    let mut line = server.log_in().await;
+    let content: Vec<u8> = (0..600_000u32).map(|at| (at * 31 % 256) as u8).collect();
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &content);
+    let mut message = b"Content-Transfer-Encoding: base64\r\nContent-Type: image/png\r\n\r\n".to_vec();
+    for wrapped in encoded.as_bytes().chunks(76) {
+        message.extend_from_slice(wrapped);
+        message.extend_from_slice(b"\r\n");
+    }
+    line.send_raw(format!("a APPEND INBOX {{{}+}}\r\n", message.len()).as_bytes()).await;
+    line.send_raw(&message).await;
+    line.send("").await;
+    assert!(line.read().await.starts_with("a OK"));
+    line.command("b", "EXAMINE INBOX").await;
+    assert_eq!(
+        text(&mut line, "FETCH 1 BINARY.SIZE[1]").await,
+        "* 1 FETCH (BINARY.SIZE[1] 600000)\nt OK Done"
+    );
+    for (item, range) in [("BINARY.PEEK[1]", 0..600_000), ("BINARY.PEEK[1]<123456.100000>", 123_456..223_456)]
+    {
+        line.send(&format!("c FETCH 1 {item}")).await;
+        let head = line.read().await;
+        assert!(head.ends_with(&format!("~{{{}}}", range.len())), "{head}");
+        assert_eq!(line.read_exact(range.len()).await, content[range]);
+        assert_eq!(line.read().await, ")");
+        assert_eq!(line.read().await, "c OK Done");
+    }
+}
+
+#[tokio::test]
+async fn long_lists_come_in_order_and_long_lines_are_read() {
+    let server = Server::start();
+    let mut line = server.log_in().await;
+    for _ in 0..1200 {
+        line.send("a APPEND INBOX {1+}\r\nx").await;
+        assert!(line.read().await.starts_with("a OK"));
+    }
+    line.command("b", "SELECT INBOX").await;
+    let every: Vec<String> = (1..=20_000).map(|uid| uid.to_string()).collect();
+    let lines = line.command("c", &format!("UID FETCH {} (FLAGS)", every.join(","))).await;
+    assert_eq!(lines.len(), 1201);
+    for (at, line) in lines[..1200].iter().enumerate() {
+        assert_eq!(*line, format!("* {} FETCH (UID {} FLAGS (\\Recent))", at + 1, at + 1));
+    }
+    let stored = line.command("d", "STORE 1:* +FLAGS.SILENT (\\Seen)").await;
+    assert_eq!(stored, ["d OK Done"]);
+    assert_eq!(
+        line.command("e", "UID SEARCH RETURN (COUNT) SEEN").await[0],
+        "* ESEARCH (TAG \"e\") UID COUNT 1200"
+    );
+}
+
+#[tokio::test]
+async fn keywords_that_another_session_made_have_their_names() {
+    let server = Server::start();
+    let (mut one, mut two) = (with_message(&server).await, server.log_in().await);
+    two.command("a", "SELECT INBOX").await;
+    two.command("b", "STORE 1 +FLAGS (NewWord)").await;
+    let answer = text(&mut one, "FETCH 1 FLAGS").await;
+    assert!(answer.contains("NewWord"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_not_offered_is_refused() {
+    let server = Server::start();
+    let mut line = with_message(&server).await;
+    assert!(text(&mut line, "SELECT INBOX (QRESYNC (1 2))").await.starts_with("t BAD"));
+    assert!(text(&mut line, "UID FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)").await.starts_with("t BAD"));
+}
+
+#[tokio::test]
 async fn numbers_that_do_not_exist_are_refused_and_uids_passed_over() {
     let server = Server::start();
     let mut line = with_message(&server).await;
