@@ -46,9 +46,9 @@ enum Source {
 ///
 /// # Errors
 /// Says how to go on.
-pub(crate) fn main(arguments: Import) -> anyhow::Result<ExitCode> {
+pub(crate) fn main(arguments: &Import) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let code = runtime.block_on(run(&arguments))?;
+    let code = runtime.block_on(run(arguments))?;
     Ok(code)
 }
 

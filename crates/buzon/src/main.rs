@@ -35,7 +35,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Standalone(arguments) => standalone::main(arguments),
         Command::Ctl(arguments) => ctl::main(arguments),
-        Command::Import(arguments) => import::main(arguments),
+        Command::Import(arguments) => import::main(&arguments),
         Command::Config(ConfigCommand::Check { file }) => {
             Config::load(Some(&file))?;
             println!("{}: good", file.display());

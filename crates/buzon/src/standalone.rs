@@ -86,7 +86,7 @@ async fn run(config: Config, demo: bool) -> anyhow::Result<()> {
     if demo {
         show_demo(&config, &running).await?;
     }
-    server.health.set_ready(true);
+    server.set_ready(true).await;
     println!("ready: {}", describe(&running));
     tokio::select! {
         _ = terminate.recv() => {}
@@ -134,9 +134,15 @@ async fn start(config: &Config) -> anyhow::Result<(Server, Running)> {
 }
 
 impl Server {
+    /// What probes are told, over HTTP and gRPC.
+    async fn set_ready(&self, is_ready: bool) {
+        self.health.set_ready(is_ready);
+        self.metadata.metad.set_ready(is_ready).await;
+    }
+
     /// No new connections; what runs finishes; then metadata is closed.
     async fn drain(self, deadline: Duration) {
-        self.health.set_ready(false);
+        self.set_ready(false).await;
         self.listeners.drain(deadline).await;
         if let Some(admin) = self.admin {
             admin.stop().await;

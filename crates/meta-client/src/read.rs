@@ -8,7 +8,7 @@ use buzon_proto::pb::directory::v1::directory_service_client::DirectoryServiceCl
 use buzon_proto::pb::mail::v1 as pb;
 use buzon_proto::pb::mail::v1::mail_service_client::MailServiceClient;
 use buzon_proto::pb::mail::v1::open_mailbox_request::Mailbox as Which;
-use buzon_proto::wire::{self, WireError};
+use buzon_proto::wire::WireError;
 use buzon_types::address::Address;
 use buzon_types::id::{DIRECTORY, LogIndex, MailboxId};
 use buzon_types::mailbox_name::MailboxName;
@@ -33,7 +33,7 @@ impl Meta {
     /// After all retries.
     pub async fn resolve(&self, address: &Address) -> Result<Option<AccountHandle>, MetaError> {
         let request =
-            ResolveRequest { address: wire::address_text(address), read: Some(ReadAt::Linearizable.into()) };
+            ResolveRequest { address: address.to_string(), read: Some(ReadAt::Linearizable.into()) };
         let answer = self.ask(DIRECTORY, |transport| {
             let request = request.clone();
             async move { Ok(DirectoryServiceClient::new(transport).resolve(request).await?.into_inner()) }

@@ -5,14 +5,14 @@ use buzon_types::id::{AccountId, Epoch, GroupId, TenantId};
 use buzon_types::time::Timestamp;
 
 use crate::pb::directory::v1 as pb;
-use crate::wire::{self, Wire, WireError, address_text};
+use crate::wire::{self, Wire, WireError};
 
 impl From<&PlacementRow> for pb::Placement {
     fn from(row: &PlacementRow) -> Self {
         Self {
             account: row.account.0,
             tenant: row.tenant.0,
-            address: address_text(&row.address),
+            address: row.address.to_string(),
             shard: row.shard.0,
             epoch: row.epoch.0,
             state: row.state as u32,

@@ -71,22 +71,12 @@ pub(crate) fn domain(text: &str, field: &'static str) -> Wire<Domain> {
     Domain::new(text).map_err(|_| WireError { field })
 }
 
-/// Reads an address as [`address_text`] writes it.
+/// Reads an address as its `Display` writes it.
 ///
 /// # Errors
 /// If it is none.
 pub fn address(text: &str, field: &'static str) -> Wire<Address> {
     Address::new(text).map_err(|_| WireError { field })
-}
-
-/// An address so that [`Address::new`] reads the same one: `Display` does not quote.
-pub fn address_text(address: &Address) -> String {
-    let local = address.local();
-    if !local.contains(['"', '\\']) {
-        return address.to_string();
-    }
-    let escaped = local.replace('\\', "\\\\").replace('"', "\\\"");
-    format!("\"{escaped}\"@{}", address.domain())
 }
 
 /// 128 bits as 16 bytes, big-endian.

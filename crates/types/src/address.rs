@@ -118,9 +118,14 @@ impl fmt::Display for Domain {
     }
 }
 
+/// Reads back as the same address: a local part that needs quotes has them (RFC 5321 §4.1.2).
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.local, self.domain)
+        if !self.local.contains(['"', '\\', '(', ')', '<', '>', '[', ']', ':', ';', ',']) {
+            return write!(f, "{}@{}", self.local, self.domain);
+        }
+        let escaped = self.local.replace('\\', "\\\\").replace('"', "\\\"");
+        write!(f, "\"{escaped}\"@{}", self.domain)
     }
 }
 
@@ -136,6 +141,11 @@ mod tests {
         assert_eq!((user.to_string().as_str(), detail), ("ana@example.com", "lists"));
         assert_eq!(Address::new("\"a\\\"b\"@x.y").unwrap().local(), "a\"b");
         assert!(Address::new("jörg@bücher.example").is_ok());
+        for text in ["ana@example.com", "\"a\\\"b\\\\c\"@x.y", "\"a,b\"@x.y"] {
+            let address = Address::new(text).unwrap();
+            assert_eq!(address.to_string(), text);
+            assert_eq!(Address::new(&address.to_string()), Ok(address));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What callers see when the store is busy, loses answers, hangs or is damaged.
 
+use futures::FutureExt;
 use std::time::Duration;
 
 use crate::support::{Fault, S3, bytes, meter};

@@ -1,7 +1,7 @@
 //! Reads an mbox file message by message (RFC 4155). Takes `>From ` quoting back as mboxrd does: one `>` less.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Seek};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -44,7 +44,7 @@ impl Mbox {
 
     /// Bytes of the file, and where the reader is: for the progress bar.
     pub(super) fn position(&mut self) -> anyhow::Result<u64> {
-        Ok(self.reader.seek(SeekFrom::Current(0))?)
+        Ok(self.reader.stream_position()?)
     }
 
     /// The next message; `None` at the end.

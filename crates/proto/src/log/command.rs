@@ -8,7 +8,7 @@ use buzon_types::time::Timestamp;
 use super::shard;
 use crate::pb::log::v1 as pb;
 use crate::pb::log::v1::command::Command as Kind;
-use crate::wire::{self, Wire, WireError, address_text};
+use crate::wire::{self, Wire, WireError};
 
 impl From<&Entry> for pb::Entry {
     fn from(entry: &Entry) -> Self {
@@ -84,16 +84,16 @@ fn directory(command: &DirectoryCommand) -> Kind {
         }
         DirectoryCommand::PlaceAccount { tenant, address, shard } => Kind::PlaceAccount(pb::PlaceAccount {
             tenant: tenant.0,
-            address: address_text(address),
+            address: address.to_string(),
             shard: shard.0,
         }),
         DirectoryCommand::ActivateAccount(account) => Kind::ActivateAccount(account.0),
         DirectoryCommand::BeginDeleteAccount(account) => Kind::BeginDeleteAccount(account.0),
         DirectoryCommand::FinishDeleteAccount(account) => Kind::FinishDeleteAccount(account.0),
         DirectoryCommand::AddAlias { address, account } => {
-            Kind::AddAlias(pb::AddAlias { address: address_text(address), account: account.0 })
+            Kind::AddAlias(pb::AddAlias { address: address.to_string(), account: account.0 })
         }
-        DirectoryCommand::RemoveAlias { address } => Kind::RemoveAlias(address_text(address)),
+        DirectoryCommand::RemoveAlias { address } => Kind::RemoveAlias(address.to_string()),
     }
 }
 

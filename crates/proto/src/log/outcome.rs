@@ -7,7 +7,7 @@ use super::value::some_uid;
 use crate::pb::log::v1 as pb;
 use crate::pb::log::v1::RejectionCode as Code;
 use crate::pb::log::v1::outcome::Outcome as Kind;
-use crate::wire::{self, Wire, WireError, address_text};
+use crate::wire::{self, Wire, WireError};
 
 impl From<&Outcome> for pb::Outcome {
     fn from(outcome: &Outcome) -> Self {
@@ -179,7 +179,7 @@ fn code_and_name(rejection: &Rejection) -> (Code, String) {
         Rejection::NoSuchDomain => Code::NoSuchDomain,
         Rejection::DomainTaken(domain) => return (Code::DomainTaken, domain.to_string()),
         Rejection::NoSuchAddress => Code::NoSuchAddress,
-        Rejection::AddressTaken(address) => return (Code::AddressTaken, address_text(address)),
+        Rejection::AddressTaken(address) => return (Code::AddressTaken, address.to_string()),
         Rejection::PrimaryAddress => Code::PrimaryAddress,
         Rejection::NotEmpty => Code::NotEmpty,
         Rejection::TenantFull => Code::TenantFull,

@@ -10,7 +10,7 @@ use buzon_types::secret::Secret;
 use super::value;
 use crate::pb::log::v1 as pb;
 use crate::pb::log::v1::command::Command as Kind;
-use crate::wire::{self, Wire, WireError, address_text};
+use crate::wire::{self, Wire, WireError};
 
 pub(super) fn to_wire(command: &ShardCommand) -> Kind {
     match command {
@@ -185,7 +185,7 @@ impl From<&CreateAccount> for pb::CreateAccount {
             account: it.account.0,
             tenant: it.tenant.0,
             epoch: it.epoch.0,
-            address: address_text(&it.address),
+            address: it.address.to_string(),
             credential: phc(it.credential.as_ref()),
             quota: Some(it.quota.into()),
             uid_validity_seed: it.uid_validity_seed,
