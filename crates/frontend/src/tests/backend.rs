@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use buzon_meta_client::account::AccountHandle;
 use buzon_meta_client::chunk::{Copied, Expunged, Moved, Stored, join};
-use buzon_meta_client::error::MetaError;
+use buzon_meta_client::error::{MetaError, WriteOutcome};
 use buzon_model::command::{Command, CreateAccount, Entry, ShardCommand, StoreFlags, Transfer};
 use buzon_model::event::events;
 use buzon_model::limits::ENTRY_MESSAGES_MAX;
@@ -38,6 +39,7 @@ const CHUNK_MESSAGES: usize = 500;
 pub(super) struct MemoryMeta {
     inner: Mutex<Inner>,
     events: broadcast::Sender<(AccountId, EventKind)>,
+    down: AtomicBool,
 }
 
 struct Inner {
@@ -52,7 +54,11 @@ impl MemoryMeta {
         let rows = Rows::default();
         let state = State::new(SHARD, rows.seed());
         let inner = Inner { rows, state, index: 0, addresses: BTreeMap::new() };
-        Arc::new(Self { inner: Mutex::new(inner), events: broadcast::channel(1024).0 })
+        Arc::new(Self {
+            inner: Mutex::new(inner),
+            events: broadcast::channel(1024).0,
+            down: AtomicBool::new(false),
+        })
     }
 
     /// An account; `credential` in PHC form.
@@ -93,6 +99,11 @@ impl MemoryMeta {
         (index, decision.outcome)
     }
 
+    /// From now on nothing can be read, or can again.
+    pub(super) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
     /// What a mailbox really holds: flags by UID.
     pub(super) fn truth(&self, account: AccountId, name: &str) -> Vec<FlagState> {
         let inner = self.inner.lock();
@@ -109,6 +120,9 @@ impl MemoryMeta {
         of: &AccountHandle,
         f: impl FnOnce(&Rows, &AccountRow) -> T,
     ) -> Result<At<T>, MetaError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(MetaError::DeadlineExceeded { outcome: WriteOutcome::NotApplied });
+        }
         let inner = self.inner.lock();
         let row = inner.rows.accounts.get(&of.account);
         let row = row.ok_or(MetaError::Rejected(buzon_model::reply::Rejection::NoSuchAccount))?;

@@ -112,6 +112,38 @@ async fn names_go_out_as_the_client_understands_them() {
 }
 
 #[tokio::test]
+async fn a_session_goes_on_with_its_mailbox_under_its_new_name() {
+    let server = Server::start();
+    let (mut one, mut two) = (server.log_in().await, server.log_in().await);
+    one.send("a APPEND INBOX {1+}\r\nx").await;
+    assert!(one.read().await.starts_with("a OK"));
+    two.command("b", "SELECT INBOX").await;
+    assert_eq!(one.command("b", "RENAME INBOX Old").await, ["b OK Renamed"]);
+    assert_eq!(one.command("c", "STATUS INBOX (MESSAGES)").await[0], "* STATUS \"INBOX\" (MESSAGES 0)");
+    assert_eq!(one.command("d", "STATUS Old (MESSAGES)").await[0], "* STATUS \"Old\" (MESSAGES 1)");
+    assert_eq!(two.command("c", "FETCH 1 UID").await, ["* 1 FETCH (UID 1)", "c OK Done"]);
+    one.send("e APPEND Old {1+}\r\ny").await;
+    assert!(one.read().await.starts_with("e OK"));
+    assert_eq!(two.command("d", "NOOP").await, ["* 2 EXISTS", "d OK Done"]);
+}
+
+#[tokio::test]
+async fn while_metadata_is_away_commands_fail_and_sessions_stay() {
+    let server = Server::start();
+    let mut line = server.log_in().await;
+    line.command("a", "SELECT INBOX").await;
+    server.meta.set_down(true);
+    for (tag, command) in
+        [("b", "NOOP"), ("c", "STATUS Sent (MESSAGES)"), ("d", "LIST \"\" *"), ("e", "IDLE")]
+    {
+        let answer = line.command(tag, command).await;
+        assert!(answer[0].starts_with(&format!("{tag} NO [UNAVAILABLE] ")), "{answer:?}");
+    }
+    server.meta.set_down(false);
+    assert_eq!(line.command("f", "NOOP").await, ["f OK Done"]);
+}
+
+#[tokio::test]
 async fn a_selected_mailbox_that_is_deleted_ends_the_session_of_others() {
     let server = Server::start();
     let mut one = server.log_in().await;
@@ -125,4 +157,11 @@ async fn a_selected_mailbox_that_is_deleted_ends_the_session_of_others() {
     two.send("c NOOP").await;
     assert_eq!(two.read().await, "c OK Done");
     assert!(two.read().await.starts_with("* BYE "));
+    let mut three = server.log_in().await;
+    one.command("e", "CREATE box").await;
+    three.command("a", "SELECT box").await;
+    three.send("b IDLE").await;
+    assert_eq!(three.read().await, "+ idling");
+    one.command("f", "DELETE box").await;
+    assert!(three.read().await.starts_with("* BYE "), "those in IDLE hear of it at once");
 }
