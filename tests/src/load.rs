@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 
+use crate::imap::Imap;
 use crate::server::Server;
 
 pub mod check;
@@ -15,7 +16,7 @@ pub mod model;
 pub mod person;
 
 use check::Bodies;
-use person::{Addresses, Person};
+use person::{Addresses, MAILBOXES, Person};
 
 const PASSWORD: &str = "load test";
 
@@ -84,13 +85,30 @@ impl Crowd {
             };
             let threads: Vec<_> = self.people.iter_mut().map(check).collect();
             for thread in threads {
-                thread
-                    .join()
-                    .map_err(|_| anyhow!("a thread of the check panicked"))?
-                    .context("after restart")?;
+                let checked = thread.join().map_err(|_| anyhow!("a thread of the check panicked"))?;
+                checked.context("after restart")?;
             }
-            Ok(())
-        })
+            anyhow::Ok(())
+        })?;
+        if bodies == Bodies::All { self.check_usage(server) } else { Ok(()) }
+    }
+
+    /// What is counted against the quota is what the mailboxes hold.
+    fn check_usage(&self, server: &Server) -> anyhow::Result<()> {
+        for person in &self.people {
+            let mut imap =
+                Imap::login(server.address("imaps"), &server.ca(), &person.user, &person.password)?;
+            let (mut messages, mut bytes) = (0, 0);
+            for name in MAILBOXES {
+                let status = imap.ok(&format!("STATUS {name} (MESSAGES SIZE)"))?.status_items()?;
+                messages += status["MESSAGES"];
+                bytes += status["SIZE"];
+            }
+            let shown = server.ctl(&["account", "show", &person.user])?;
+            let same = shown["messages"] == messages && shown["bytes"] == bytes;
+            ensure!(same, "{shown} for {messages} messages, {bytes} bytes");
+        }
+        Ok(())
     }
 
     /// For the test's last line.

@@ -1,11 +1,14 @@
 //! SIGTERM under load: commands that run are answered, sessions are told BYE, the process ends well within its
 //! bound, and nothing that was acknowledged is missing.
 
+use std::io::Write;
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use buzon_tests::imap::Imap;
+use buzon_tests::lmtp::Lmtp;
 use buzon_tests::load::Crowd;
 use buzon_tests::load::check::Bodies;
 use buzon_tests::seed::seed;
@@ -98,5 +101,73 @@ fn an_append_that_has_begun_is_finished_and_readyz_says_503_meanwhile() -> anyho
     server.restart()?;
     let mut imap = Imap::login(server.address("imaps"), &server.ca(), USER, PASSWORD)?;
     assert_eq!(imap.ok("STATUS INBOX (MESSAGES)")?.status_items()?["MESSAGES"], 1);
+    Ok(())
+}
+
+#[test]
+fn clients_that_stall_do_not_hold_up_the_end() -> anyhow::Result<()> {
+    const DRAIN_SECONDS: u64 = 3;
+    let environment = vec![("BUZON_DRAIN_SECONDS".into(), DRAIN_SECONDS.to_string())];
+    let mut server = Server::start(Start { environment, ..Start::default() })?;
+    server.account(USER, PASSWORD)?;
+    let login = || Imap::login(server.address("imaps"), &server.ca(), USER, PASSWORD);
+    let (mut reader, mut writer, mut lmtp) = (login()?, login()?, Lmtp::connect(server.address("lmtp"))?);
+    // More than sockets buffer.
+    let large = format!("Subject: large\r\n\r\n{}\r\n", "x".repeat(20 << 20));
+    ensure!(reader.append("INBOX", "()", large.as_bytes())?.is_ok(), "APPEND");
+    reader.ok("SELECT INBOX")?;
+    reader.send("FETCH 1 (BODY.PEEK[])")?;
+    let tag = writer.send("APPEND INBOX {100000}")?;
+    ensure!(writer.response()?.text.starts_with('+'), "no leave for {tag}");
+    writer.write(b"Subject: never whole\r\n")?;
+    lmtp.say("MAIL FROM:<a@b.example>")?;
+    lmtp.say(&format!("RCPT TO:<{USER}>"))?;
+    lmtp.write(b"BDAT 100000 LAST\r\nSubject: never whole\r\n")?;
+    let mut admin = TcpStream::connect(server.address("admin"))?; // says nothing, not even TLS
+    let began = Instant::now();
+    let status = server.terminate()?;
+    ensure!(status.success(), "ended with {status}");
+    let took = began.elapsed();
+    ensure!(took < Duration::from_secs(DRAIN_SECONDS + 5), "the drain took {took:?}");
+    let _ = admin.write_all(b"x");
+    drop((reader, writer, lmtp));
+    server.restart()?;
+    let mut imap = Imap::login(server.address("imaps"), &server.ca(), USER, PASSWORD)?;
+    assert_eq!(
+        imap.ok("STATUS INBOX (MESSAGES)")?.status_items()?["MESSAGES"],
+        1,
+        "what was never whole is not there"
+    );
+    Ok(())
+}
+
+#[test]
+fn an_import_does_not_hold_up_the_end_and_goes_on_afterwards() -> anyhow::Result<()> {
+    const MESSAGES: u64 = 1200;
+    let mut server = Server::start(Start::default())?;
+    server.account(USER, PASSWORD)?;
+    let mut mbox = String::new();
+    for number in 0..MESSAGES {
+        mbox.push_str(&format!(
+            "From a@b Thu Nov 19 18:22:48 2026\nSubject: {number}\n\n{}\n\n",
+            "x".repeat(2000)
+        ));
+    }
+    let file = server.scratch().join("mbox");
+    std::fs::write(&file, mbox)?;
+    let import = |server: &Server| server.buzon("import", &["mbox", file.to_str().context("a path")?, USER]);
+    let mut running = import(&server)?.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let mut imap = Imap::login(server.address("imaps"), &server.ca(), USER, PASSWORD)?;
+    // There is no event for "some are imported".
+    while imap.ok("STATUS INBOX (MESSAGES)")?.status_items()?["MESSAGES"] < 100 {}
+    let began = Instant::now();
+    let status = server.terminate()?;
+    ensure!(status.success() && began.elapsed() < DRAIN_MAX, "{status} after {:?}", began.elapsed());
+    ensure!(!running.wait()?.success(), "the import was over before the server ended");
+    server.restart()?;
+    let again = import(&server)?.output()?;
+    ensure!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+    let mut imap = Imap::login(server.address("imaps"), &server.ca(), USER, PASSWORD)?;
+    assert_eq!(imap.ok("STATUS INBOX (MESSAGES)")?.status_items()?["MESSAGES"], MESSAGES);
     Ok(())
 }
