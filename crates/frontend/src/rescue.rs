@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use buzon_bodies::BodiesError;
 use buzon_imap::command::Tag;
@@ -14,6 +15,7 @@ use buzon_imap::response::{Condition, Status};
 use buzon_message::summary::SummaryError;
 use buzon_meta_client::error::MetaError;
 use buzon_model::reply::Rejection;
+use buzon_telemetry::storm::Storm;
 
 use crate::selected::NoSuchNumber;
 
@@ -96,6 +98,9 @@ pub(crate) fn rescue(tag: &Tag, error: CommandError) -> io::Result<Status> {
     Ok(Status { tag: Some(tag.clone()), condition, code, text })
 }
 
+/// While a part of the system is away, every command of every session fails: one line tells it.
+static AWAY: Storm = Storm::new(Duration::from_secs(10));
+
 type Answer = (Condition, Option<Code>, Cow<'static, str>);
 
 fn no(code: Code, text: impl Into<Cow<'static, str>>) -> Answer {
@@ -109,7 +114,9 @@ fn fault(error: &(dyn Error + 'static)) -> Answer {
 }
 
 fn unavailable(error: &(dyn Error + 'static)) -> Answer {
-    tracing::warn!(error, "command could not be done");
+    if let Some(silenced) = AWAY.pass() {
+        tracing::warn!(error, silenced, "commands cannot be done");
+    }
     no(Code::Unavailable, "temporarily not possible, please try again")
 }
 
