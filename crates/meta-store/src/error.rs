@@ -1,11 +1,28 @@
 //! What can go wrong below the state machine.
 
+use sqlx::sqlite::SqliteError;
+
 /// A database error, by what the caller can do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The connection broke, the server restarted or a statement failed: drop caches, reload, replay.
     #[error("database is unavailable")]
     Unavailable(#[source] sqlx::Error),
+    /// The disk is full: as above, once there is room.
+    #[error("disk of the database is full")]
+    Full(#[source] sqlx::Error),
+    /// A read, a write or an fsync failed: what was told to be written may not be, and trying again would believe it.
+    /// The process must end; a fresh start reads what is there.
+    #[error("disk of the database failed")]
+    Disk(#[source] sqlx::Error),
+    /// A later snapshot of the group took this one's place while it was staged.
+    #[error("staged snapshot {part} of group {group} was dropped")]
+    StagingGone {
+        /// Which group.
+        group: u64,
+        /// Where it was staged.
+        part: i64,
+    },
     /// `last_applied` is not where the batch says it must be: drop caches, reload, replay.
     #[error("group {group} stands at {found}, not at {expected}")]
     AppliedMismatch {
@@ -35,14 +52,85 @@ pub enum StoreError {
     Schema(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A key used twice is no trouble of the connection: some UID or id was given out twice.
+/// By what the database says is wrong.
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Database(database) if database.is_unique_violation() => {
-                Self::Corrupt { what: format!("key is used twice: {}", database.message()) }
-            }
-            _ => Self::Unavailable(error),
+        let sqlx::Error::Database(database) = &error else { return Self::Unavailable(error) };
+        // Not the connection's trouble: some UID or id was given out twice.
+        if database.is_unique_violation() {
+            return Self::Corrupt { what: format!("key is used twice: {}", database.message()) };
         }
+        let code = database.code().unwrap_or_default();
+        let is_sqlite = database.try_downcast_ref::<SqliteError>().is_some();
+        let trouble = if is_sqlite { sqlite_trouble(&code) } else { postgres_trouble(&code) };
+        match trouble {
+            Trouble::Passing => Self::Unavailable(error),
+            Trouble::Full => Self::Full(error),
+            Trouble::Disk => Self::Disk(error),
+            Trouble::Corrupt => Self::Corrupt { what: database.message().to_owned() },
+        }
+    }
+}
+
+enum Trouble {
+    Passing,
+    Full,
+    Disk,
+    Corrupt,
+}
+
+/// `SQLITE_IOERR_SHMSIZE`: no room for the WAL's index, which nothing durable rests on.
+const SQLITE_NO_ROOM_FOR_INDEX: i32 = 10 | (19 << 8);
+
+/// By <https://www.sqlite.org/rescode.html>; the low byte is the kind.
+fn sqlite_trouble(code: &str) -> Trouble {
+    let code: i32 = code.parse().unwrap_or(0);
+    match code & 0xff {
+        _ if code == SQLITE_NO_ROOM_FOR_INDEX => Trouble::Full,
+        10 => Trouble::Disk,         // SQLITE_IOERR
+        11 | 26 => Trouble::Corrupt, // SQLITE_CORRUPT, SQLITE_NOTADB
+        13 => Trouble::Full,         // SQLITE_FULL
+        _ => Trouble::Passing,
+    }
+}
+
+/// A server whose fsync fails panics by itself and replays its WAL, so its disk is no trouble of ours.
+fn postgres_trouble(code: &str) -> Trouble {
+    match code {
+        "53100" => Trouble::Full,              // disk_full
+        "XX001" | "XX002" => Trouble::Corrupt, // data_corrupted, index_corrupted
+        _ => Trouble::Passing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::ConnectOptions as _;
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+
+    use super::*;
+
+    /// What a write to a file ends with.
+    async fn write(file: &std::path::Path) -> StoreError {
+        let options = SqliteConnectOptions::new().filename(file).journal_mode(SqliteJournalMode::Memory);
+        let mut connection = match options.connect().await {
+            Ok(connection) => connection,
+            Err(error) => return error.into(),
+        };
+        let written = sqlx::query("CREATE TABLE t (a)").execute(&mut connection).await;
+        written.expect_err("nothing can be written").into()
+    }
+
+    #[tokio::test]
+    async fn sqlites_errors_are_told_apart() {
+        // Takes every write, but no fsync.
+        let error = write("/dev/null".as_ref()).await;
+        assert!(matches!(error, StoreError::Disk(_)), "{error:?}");
+        let error = write("/dev/full".as_ref()).await;
+        assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+        let file = tempfile::NamedTempFile::new().expect("make a file");
+        std::fs::write(&file, [b'x'; 8192]).expect("write");
+        let error = write(file.path()).await;
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
     }
 }

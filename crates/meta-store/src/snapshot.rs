@@ -96,6 +96,9 @@ impl<D: Database> Install for Staging<D> {
         let table = table.ok_or_else(|| corrupt(&format!("page has table {}", decoded.table())))?;
         let rows = decoded.rows(table.columns)?;
         let mut session = self.database.write().await?;
+        if !self.move_on(&mut session, PartState::Staged).await? {
+            return Err(self.gone());
+        }
         session.batch(&Statement::insert(table), self.part, &rows).await?;
         session.commit().await?;
         self.database.committed().await;
@@ -103,8 +106,8 @@ impl<D: Database> Install for Staging<D> {
     }
 
     async fn finish(&self, head: GroupHead) -> Result<(), StoreError> {
-        let stored =
-            self.head.lock().await.take().ok_or_else(|| corrupt("snapshot without its first page"))?;
+        let stored = self.head.lock().await.clone();
+        let stored = stored.ok_or_else(|| corrupt("snapshot without its first page"))?;
         if head.group != self.group {
             return Err(corrupt("snapshot of another group"));
         }
@@ -128,13 +131,28 @@ impl<D: Database> Install for Staging<D> {
 }
 
 impl<D: Database> Staging<D> {
+    /// Gives the part a state if it is still staged; it is locked, or stays so, until the transaction ends.
+    async fn move_on(&self, session: &mut D::Session, to: PartState) -> Result<bool, StoreError> {
+        let sql = "UPDATE part SET state = $2 WHERE part = $1 AND state = 2";
+        Ok(session.execute(sql, &[self.part.into(), Value::from(to as i64)]).await? == 1)
+    }
+
+    fn gone(&self) -> StoreError {
+        StoreError::StagingGone { group: self.group.0, part: self.part }
+    }
+
     async fn flip(&self, head: &GroupHead, stored: &Rows) -> Result<Option<i64>, StoreError> {
         let number = |at: usize| match stored.columns.get(at) {
             Some(Column::Int(cells)) => cells.first().copied().flatten(),
             _ => None,
         };
         let mut session = self.database.write().await?;
+        let is_staged = self.move_on(&mut session, PartState::Live).await?;
         let old_part = crate::read::head(&mut session, self.group).await?.map(|old| old.part);
+        if !is_staged {
+            // An attempt whose answer was lost came to pass.
+            return if old_part == Some(self.part) { Ok(None) } else { Err(self.gone()) };
+        }
         let values = [
             self.group.0.into(),
             self.part.into(),
@@ -147,9 +165,8 @@ impl<D: Database> Staging<D> {
             Value::from(number(3).unwrap_or(1)),
         ];
         session.execute(include_str!("../queries/group/install.sql"), &values).await?;
-        let set_state = "UPDATE part SET state = $2 WHERE part = $1";
-        session.execute(set_state, &[self.part.into(), Value::from(PartState::Live as i64)]).await?;
         if let Some(part) = old_part {
+            let set_state = "UPDATE part SET state = $2 WHERE part = $1";
             session.execute(set_state, &[part.into(), Value::from(PartState::Dropped as i64)]).await?;
         }
         session.commit().await?;

@@ -5,6 +5,7 @@
 //! `synchronous = FULL`, which fsyncs the whole WAL.
 
 mod checkpoint;
+mod disk;
 mod session;
 
 use std::collections::HashMap;
@@ -44,6 +45,7 @@ pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
     checkpoint: Arc<checkpoint::Checkpoint>,
+    disk: disk::Disk,
     /// Indexes known to be on the disk.
     durable: Arc<Mutex<HashMap<GroupId, u64>>>,
 }
@@ -105,8 +107,10 @@ impl Sqlite {
         sync_folder(&options.path)?;
         let readers = pool(READERS_MAX).connect_lazy_with(connect.clone());
         let durable = Arc::new(Mutex::new(HashMap::new()));
-        let checkpoint = checkpoint::Checkpoint::new(options, writer.clone(), connect, Arc::clone(&durable));
-        Ok(Self { writer, readers, checkpoint: Arc::new(checkpoint), durable })
+        let disk = disk::Disk::default();
+        let known = (Arc::clone(&durable), disk.clone());
+        let checkpoint = checkpoint::Checkpoint::new(options, writer.clone(), connect, known);
+        Ok(Self { writer, readers, checkpoint: Arc::new(checkpoint), disk, durable })
     }
 }
 
@@ -123,11 +127,16 @@ impl Database for Sqlite {
 
     async fn read(&self) -> Result<SqliteSession, StoreError> {
         // DEFERRED: the view of the database begins with the first statement and lasts to the end.
-        Ok(SqliteSession::new(self.readers.begin().await?))
+        let transaction = self.disk.observe(self.readers.begin().await.map_err(Into::into))?;
+        Ok(SqliteSession::new(transaction, self.disk.clone()))
     }
 
     async fn write(&self) -> Result<SqliteSession, StoreError> {
-        Ok(SqliteSession::new(self.writer.begin_with("BEGIN IMMEDIATE").await?))
+        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await;
+        let transaction = self.disk.observe(transaction.map_err(Into::into))?;
+        // After the wait for the writer, whose last user may have met the failure.
+        self.disk.check()?;
+        Ok(SqliteSession::new(transaction, self.disk.clone()))
     }
 
     async fn committed(&self) {

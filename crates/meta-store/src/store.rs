@@ -163,7 +163,8 @@ pub trait MetaStore: Send + Sync + 'static {
     /// Reads everything.
     async fn digest(&self, group: GroupId) -> Result<u128, StoreError>;
 
-    /// Begins to stage a snapshot under a new part; an earlier unfinished one is dropped.
+    /// Begins to stage a snapshot under a new part; an earlier unfinished one is dropped, and can then neither take
+    /// pages nor be finished.
     async fn begin_install(&self, group: GroupId) -> Result<Arc<dyn Install>, StoreError>;
 }
 
@@ -174,5 +175,6 @@ pub trait Install: Send + Sync {
     async fn page(&self, page: Page) -> Result<(), StoreError>;
 
     /// Makes the staged rows the group's, together with its head, in one transaction; the old rows go after.
+    /// May be repeated after an error, whatever came of it.
     async fn finish(&self, head: GroupHead) -> Result<(), StoreError>;
 }

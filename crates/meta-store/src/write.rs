@@ -123,10 +123,16 @@ const DROP_ROWS_MAX: i64 = 10_000;
 
 /// Deletes the rows of parts that nobody uses, in small transactions: snapshots that were never finished, and
 /// rows that a finished one replaced. Those of one group, or of all.
+///
+/// A staged part is dropped first and emptied after, so that one which becomes its group's at this moment is either
+/// refused or left alone. Dropped parts stay dropped.
 pub(crate) async fn drop_parts<D: Database>(database: &D, group: Option<GroupId>) -> Result<(), StoreError> {
-    let condition = if group.is_some() { "state <> 1 AND group_id = $1" } else { "state <> 1" };
-    let sql = format!("SELECT part FROM part WHERE {condition}");
+    let of_group = if group.is_some() { " AND group_id = $1" } else { "" };
     let values: Vec<Value> = group.iter().map(|group| group.0.into()).collect();
+    let mut session = database.write().await?;
+    session.execute(&format!("UPDATE part SET state = 3 WHERE state = 2{of_group}"), &values).await?;
+    session.commit().await?;
+    let sql = format!("SELECT part FROM part WHERE state = 3{of_group}");
     let mut session = database.read().await?;
     let parts = read::all(&mut session, &sql, &values, |cells| codec::int(cells, 0, "part.part")).await?;
     drop(session);
@@ -136,6 +142,7 @@ pub(crate) async fn drop_parts<D: Database>(database: &D, group: Option<GroupId>
     Ok(())
 }
 
+/// Deletes the rows of a part whose state says that it is dropped.
 pub(crate) async fn drop_part<D: Database>(database: &D, part: i64) -> Result<(), StoreError> {
     for table in TABLES {
         let keys = crate::statement::names(table.key());
@@ -154,6 +161,6 @@ pub(crate) async fn drop_part<D: Database>(database: &D, part: i64) -> Result<()
         }
     }
     let mut session = database.write().await?;
-    session.execute("DELETE FROM part WHERE part = $1 AND state <> 1", &[part.into()]).await?;
+    session.execute("DELETE FROM part WHERE part = $1 AND state = 3", &[part.into()]).await?;
     session.commit().await
 }

@@ -229,10 +229,42 @@ async fn a_snapshot_replaces_a_group(from: &Store, to: &Store) {
     }
     check(&**to, group, &old.mirror).await; // nothing is seen before the end
     install.finish(head.clone()).await.unwrap();
+    install.finish(head.clone()).await.unwrap(); // safe to repeat
     assert_eq!(to.head(group).await.unwrap(), Some(head));
     check(&**to, group, &generator.mirror).await;
     assert_eq!(to.digest(group).await.unwrap(), from.digest(group).await.unwrap());
     write_random(to, group, &mut generator, 60, 10).await;
+}
+
+async fn a_snapshot_overtaken_by_another_is_refused_and_harms_nothing(store: &Store) {
+    let (source, group) = (GroupId(151), GroupId(152));
+    let mut generators = [Generator::new(15), Generator::new(16)];
+    store.create_group(source).await.unwrap();
+    write_random(store, source, &mut generators[0], 0, 30).await;
+    store.create_group(group).await.unwrap();
+    write_random(store, group, &mut generators[1], 0, 10).await;
+    let (head, pages) = export(store, source).await;
+    let head = GroupHead { group, ..head };
+
+    let overtaken = store.begin_install(group).await.unwrap();
+    for page in &pages {
+        overtaken.page(page.clone()).await.unwrap();
+    }
+    let install = store.begin_install(group).await.unwrap();
+    let error = overtaken.finish(head.clone()).await.unwrap_err();
+    assert!(matches!(error, StoreError::StagingGone { .. }), "{error:?}");
+    let error = overtaken.page(pages[1].clone()).await.unwrap_err();
+    assert!(matches!(error, StoreError::StagingGone { .. }), "{error:?}");
+    check(&**store, group, &generators[1].mirror).await;
+
+    for page in &pages {
+        install.page(page.clone()).await.unwrap();
+    }
+    install.finish(head.clone()).await.unwrap();
+    drop(store.begin_install(group).await.unwrap());
+    overtaken.finish(head.clone()).await.unwrap_err();
+    assert_eq!(store.head(group).await.unwrap(), Some(head));
+    check(&**store, group, &generators[0].mirror).await;
 }
 
 async fn an_export_can_be_stopped(store: &Store) {
@@ -263,6 +295,7 @@ async fn suite(store: &Store) {
     a_database_has_one_owner(store).await;
     a_flush_makes_everything_durable(store).await;
     listings_come_in_pages(store).await;
+    a_snapshot_overtaken_by_another_is_refused_and_harms_nothing(store).await;
     an_export_can_be_stopped(store).await;
     a_snapshot_without_its_head_is_refused(store).await;
 }

@@ -15,8 +15,8 @@ use buzon_types::flag::KeywordBits;
 use buzon_types::id::{GroupId, MailboxId};
 use buzon_types::uid::Uid;
 use bytes::Bytes;
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Connection as _, Row as _};
 
 use crate::{FlagChange, Layout, key};
 
@@ -141,7 +141,8 @@ impl Layout for Narrow {
             Place::Server(server) => {
                 let mut connection = plain(&server.options()).await?;
                 let sql = "SELECT pg_total_relation_size('message'), pg_relation_size('message'), \
-                           COALESCE(100 * n_tup_hot_upd / NULLIF(n_tup_upd, 0), 0), autovacuum_count \
+                           COALESCE(100 * n_tup_hot_upd / NULLIF(n_tup_upd, 0), 0), autovacuum_count, \
+                           pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint \
                            FROM pg_stat_user_tables WHERE relname = 'message'";
                 let row = sqlx::query(sql).fetch_one(&mut connection).await?;
                 let (total, heap, hot, vacuums, wal): (i64, i64, i64, i64, i64) =

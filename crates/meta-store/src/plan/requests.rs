@@ -111,8 +111,8 @@ impl<'a> Pending<'a> {
                 .bytes(outcome);
         }
         batch(steps, Statement::put_missing(&INSTANCE), opened); // open already: nothing happens
-        batch(steps, RAISE_MARK, marks.clone());
-        batch(steps, FORGET, marks);
+        batch(steps, FORGET, marks.clone()); // from the old mark on
+        batch(steps, RAISE_MARK, marks);
         batch(steps, CLOSE, closed.clone());
         batch(steps, Statement::delete(&INSTANCE), closed);
         batch(steps, Statement::put(&RECORD), records);

@@ -10,6 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 
 use super::SqliteOptions;
+use super::disk::Disk;
 use crate::error::StoreError;
 
 /// From this size of the WAL on a checkpoint is begun, beside the writer.
@@ -32,6 +33,7 @@ pub(super) struct Checkpoint {
     /// The WAL's size after the last checkpoint: while a reader keeps it from starting anew, only growth counts.
     bytes_left: AtomicU64,
     durable: Durable,
+    disk: Disk,
 }
 
 impl Checkpoint {
@@ -39,13 +41,14 @@ impl Checkpoint {
         options: &SqliteOptions,
         writer: SqlitePool,
         connect: SqliteConnectOptions,
-        durable: Durable,
+        (durable, disk): (Durable, Disk),
     ) -> Self {
         let mut wal = options.path.as_os_str().to_owned();
         wal.push("-wal");
         let (running, bytes_left) = (AtomicBool::new(false), AtomicU64::new(0));
         let wal_bytes_target = options.wal_bytes_target;
-        Self { wal: wal.into(), wal_bytes_target, writer, options: connect, running, bytes_left, durable }
+        let wal = wal.into();
+        Self { wal, wal_bytes_target, writer, options: connect, running, bytes_left, durable, disk }
     }
 
     /// Begins a checkpoint if the WAL has grown enough and none is running.
@@ -57,8 +60,15 @@ impl Checkpoint {
             return;
         }
         let task = tokio::spawn(async move {
-            if let Err(error) = self.run().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "checkpoint database");
+            match self.disk.observe(self.run().await) {
+                Ok(()) => {}
+                Err(error @ StoreError::Unavailable(_)) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "checkpoint database");
+                }
+                // Whoever writes next is told.
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "checkpoint database");
+                }
             }
             self.bytes_left.store(self.wal_bytes(), Ordering::Release);
             self.running.store(false, Ordering::Release);
@@ -75,6 +85,7 @@ impl Checkpoint {
     /// First beside the writer, which moves most of the WAL; then with the writer held, which moves the rest and
     /// lets the WAL start anew. Without the second step a busy writer would never let it.
     async fn run(&self) -> Result<(), StoreError> {
+        self.disk.check()?;
         let mut beside = self.options.connect().await?;
         self.pass(&mut beside).await?;
         beside.close().await?;
@@ -89,7 +100,7 @@ impl Checkpoint {
         let row = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(connection).await?;
         let (busy, frames, moved): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         if busy == 0 && frames == moved {
-            self.note(heads);
+            self.note(heads)?;
         }
         Ok(())
     }
@@ -97,20 +108,24 @@ impl Checkpoint {
     /// Makes all that is applied durable, whatever readers do: a commit under `FULL` fsyncs the WAL.
     pub(super) async fn flush(&self) -> Result<(), StoreError> {
         let mut writer = self.writer.acquire().await?;
+        self.disk.check()?;
         sqlx::query("PRAGMA synchronous = FULL").execute(&mut *writer).await?;
-        let flushed = flush_with(&mut writer).await;
+        let flushed = self.disk.observe(flush_with(&mut writer).await);
         // Left at FULL by an error here, the connection is slow, not wrong.
-        sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut *writer).await?;
-        self.note(flushed?);
+        let back = sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut *writer).await;
+        self.note(flushed?)?;
+        back?;
         Ok(())
     }
 
-    fn note(&self, heads: Vec<(GroupId, u64)>) {
+    fn note(&self, heads: Vec<(GroupId, u64)>) -> Result<(), StoreError> {
+        self.disk.check()?;
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         for (group, index) in heads {
             let known = durable.entry(group).or_default();
             *known = index.max(*known);
         }
+        Ok(())
     }
 }
 

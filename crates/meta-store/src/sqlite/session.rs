@@ -8,6 +8,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _, Sqlite, Transaction};
 
+use super::disk::Disk;
 use crate::cell::{Cells, Column, Rows, Value};
 use crate::codec::corrupt;
 use crate::database::{Session, Visit};
@@ -22,11 +23,12 @@ const PIECES: [usize; 4] = [512, 64, 8, 1];
 #[derive(Debug)]
 pub struct SqliteSession {
     transaction: Transaction<'static, Sqlite>,
+    disk: Disk,
 }
 
 impl SqliteSession {
-    pub(super) fn new(transaction: Transaction<'static, Sqlite>) -> Self {
-        Self { transaction }
+    pub(super) fn new(transaction: Transaction<'static, Sqlite>, disk: Disk) -> Self {
+        Self { transaction, disk }
     }
 }
 
@@ -66,27 +68,41 @@ fn pieces<'q>(statement: &Statement, part: i64, rows: &Rows) -> Vec<SqliteQuery<
     queries
 }
 
-#[async_trait]
-impl Session for SqliteSession {
-    async fn each(&mut self, sql: &str, values: &[Value], visit: Visit<'_>) -> Result<(), StoreError> {
-        let query = values.iter().fold(sqlx::query(AssertSqlSafe(sql.to_owned())), bind);
-        let mut rows = query.fetch(&mut *self.transaction);
-        while let Some(row) = rows.try_next().await? {
-            if let ControlFlow::Break(()) = visit(&row)? {
-                break;
+impl SqliteSession {
+    async fn show(&mut self, queries: Vec<SqliteQuery<'_>>, visit: Visit<'_>) -> Result<(), StoreError> {
+        for query in queries {
+            let mut rows = query.fetch(&mut *self.transaction);
+            while let Some(row) = rows.try_next().await? {
+                if let ControlFlow::Break(()) = visit(&row)? {
+                    return Ok(());
+                }
             }
         }
         Ok(())
     }
 
+    async fn run(&mut self, query: SqliteQuery<'_>) -> Result<u64, StoreError> {
+        let done = query.execute(&mut *self.transaction).await.map_err(Into::into);
+        Ok(self.disk.observe(done)?.rows_affected())
+    }
+}
+
+#[async_trait]
+impl Session for SqliteSession {
+    async fn each(&mut self, sql: &str, values: &[Value], visit: Visit<'_>) -> Result<(), StoreError> {
+        let query = values.iter().fold(sqlx::query(AssertSqlSafe(sql.to_owned())), bind);
+        let shown = self.show(vec![query], visit).await;
+        self.disk.observe(shown)
+    }
+
     async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
         let query = values.iter().fold(sqlx::query(AssertSqlSafe(sql.to_owned())), bind);
-        Ok(query.execute(&mut *self.transaction).await?.rows_affected())
+        self.run(query).await
     }
 
     async fn batch(&mut self, statement: &Statement, part: i64, rows: &Rows) -> Result<(), StoreError> {
         for query in pieces(statement, part, rows) {
-            query.execute(&mut *self.transaction).await?;
+            self.run(query).await?;
         }
         Ok(())
     }
@@ -98,19 +114,12 @@ impl Session for SqliteSession {
         rows: &Rows,
         visit: Visit<'_>,
     ) -> Result<(), StoreError> {
-        for query in pieces(statement, part, rows) {
-            let mut found = query.fetch(&mut *self.transaction);
-            while let Some(row) = found.try_next().await? {
-                if let ControlFlow::Break(()) = visit(&row)? {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
+        let shown = self.show(pieces(statement, part, rows), visit).await;
+        self.disk.observe(shown)
     }
 
     async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.transaction.commit().await?)
+        self.disk.observe(self.transaction.commit().await.map_err(Into::into))
     }
 }
 
