@@ -54,7 +54,7 @@ impl Reservation {
     /// Makes it so many bytes in all. Nothing happens if it holds as much already.
     ///
     /// # Errors
-    /// If the budget stays used up for [`WAIT_MAX`]: several growing messages may hold what each other needs.
+    /// If the budget stays used up for ten seconds: several growing messages may hold what each other needs.
     pub async fn grow_to(&mut self, bytes: u64) -> Result<(), BudgetExhausted> {
         let missing = bytes.div_ceil(UNIT_BYTES).saturating_sub(self.bytes.div_ceil(UNIT_BYTES));
         if missing > 0 {
