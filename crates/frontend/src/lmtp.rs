@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use buzon_bodies::Bodies;
 use buzon_meta_client::meta::Meta;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use opentelemetry::metrics::Meter;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 

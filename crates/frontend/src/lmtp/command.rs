@@ -167,10 +167,16 @@ mod tests {
     #[test]
     fn commands_are_read_in_any_case() {
         assert_eq!(parse(b"lhlo mx.example"), Ok(Command::Lhlo("mx.example".into())));
-        assert_eq!(parse(b"MAIL FROM:<a@b.example> SIZE=12 BODY=8BITMIME"), mail("a@b.example", Some(12), false));
+        assert_eq!(
+            parse(b"MAIL FROM:<a@b.example> SIZE=12 BODY=8BITMIME"),
+            mail("a@b.example", Some(12), false)
+        );
         assert_eq!(parse(b"mail from: <>"), mail("", None, false));
         assert_eq!(parse(b"MAIL FROM:<@x.example,@y.example:a@b.example>"), mail("a@b.example", None, false));
-        assert_eq!(parse("MAIL FROM:<jörg@b.example> SMTPUTF8".as_bytes()), mail("jörg@b.example", None, true));
+        assert_eq!(
+            parse("MAIL FROM:<jörg@b.example> SMTPUTF8".as_bytes()),
+            mail("jörg@b.example", None, true)
+        );
         assert_eq!(parse(b"MAIL FROM:<\"a>b\"@c.example>"), mail("\"a>b\"@c.example", None, false));
         let rcpt = parse(b"RCPT TO:<Ana@Example.com>").unwrap();
         assert_eq!(rcpt, Command::Rcpt(Address::new("ana@example.com").unwrap(), "Ana@Example.com".into()));

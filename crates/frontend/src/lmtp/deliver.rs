@@ -86,7 +86,12 @@ fn same(recipient: &Recipient, target: &Target) -> bool {
 }
 
 /// One reply for each recipient of a shard.
-async fn propose(services: &Services, shard: GroupId, recipients: &[Recipient], message: NewMessage) -> Vec<&'static str> {
+async fn propose(
+    services: &Services,
+    shard: GroupId,
+    recipients: &[Recipient],
+    message: NewMessage,
+) -> Vec<&'static str> {
     let command = Command::Shard(ShardCommand::Deliver { recipients: recipients.to_vec(), message });
     let outcome: Outcome = match services.dependencies.meta.propose(shard, command).await {
         Ok((_, outcome)) => outcome,
@@ -96,9 +101,10 @@ async fn propose(services: &Services, shard: GroupId, recipients: &[Recipient], 
         }
     };
     match outcome {
-        Ok(Reply::Delivered(results)) => {
-            results.iter().map(|result| result.as_ref().map_or_else(|it| refusal(it, &services.options), |_| DELIVERED)).collect()
-        }
+        Ok(Reply::Delivered(results)) => results
+            .iter()
+            .map(|result| result.as_ref().map_or_else(|it| refusal(it, &services.options), |_| DELIVERED))
+            .collect(),
         Ok(other) => {
             tracing::error!(?other, "a delivery was answered with something else");
             vec![NO_METADATA; recipients.len()]
@@ -122,7 +128,13 @@ pub(super) fn over_quota(options: &Options) -> &'static str {
 }
 
 /// `Return-Path` and `Received` (RFC 5321 §4.4); protocol names of RFC 3848 and RFC 6531 §4.3.
-pub(super) fn trace_headers(host: &str, client: &str, peer: SocketAddr, mail: &Mail, encrypted: bool) -> String {
+pub(super) fn trace_headers(
+    host: &str,
+    client: &str,
+    peer: SocketAddr,
+    mail: &Mail,
+    encrypted: bool,
+) -> String {
     let protocol = match (mail.utf8, encrypted) {
         (false, false) => "LMTP",
         (false, true) => "LMTPS",
@@ -151,6 +163,8 @@ mod tests {
         let mail = Mail { from: "a@b.example".into(), size: None, utf8: false };
         let headers = trace_headers("mx", "evil\r\nX: (y) <z>", "[::1]:9".parse().unwrap(), &mail, true);
         assert_eq!(headers.lines().count(), 4);
-        assert!(headers.starts_with("Return-Path: <a@b.example>\r\nReceived: from evilX:yz ([IPv6:::1])\r\n\tby mx with LMTPS id "));
+        assert!(headers.starts_with(
+            "Return-Path: <a@b.example>\r\nReceived: from evilX:yz ([IPv6:::1])\r\n\tby mx with LMTPS id "
+        ));
     }
 }

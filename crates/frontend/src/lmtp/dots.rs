@@ -109,7 +109,10 @@ mod tests {
 
     #[test]
     fn a_bare_line_feed_ends_nothing() {
-        assert_eq!(decode(&[b"a\n.\nb\n.\r\nc\r\n.\r\n"]), (BytesMut::from(&b"a\n.\nb\n.\r\nc\r\n"[..]), true, 0));
+        assert_eq!(
+            decode(&[b"a\n.\nb\n.\r\nc\r\n.\r\n"]),
+            (BytesMut::from(&b"a\n.\nb\n.\r\nc\r\n"[..]), true, 0)
+        );
         assert_eq!(decode(&[b"a\r.\r\nx\r\n.\rb\r\n.\r\n"]).0[..], b"a\r.\r\nx\r\n\rb\r\n"[..]);
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buzon_meta_client::account::AccountHandle;
+use buzon_model::read::ReadAt;
 use buzon_types::address::Address;
 use buzon_types::id::LogIndex;
 use buzon_types::mailbox_name::MailboxName;
-use buzon_model::read::ReadAt;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
@@ -67,7 +67,12 @@ const TOO_BIG: &str = "552 5.3.4 Message is larger than this server takes";
 const NO_MEMORY: &str = "452 4.3.1 Too much mail at once, try again";
 
 impl Session {
-    pub(super) fn new(services: Arc<Services>, peer: SocketAddr, trusted: bool, drain: CancellationToken) -> Self {
+    pub(super) fn new(
+        services: Arc<Services>,
+        peer: SocketAddr,
+        trusted: bool,
+        drain: CancellationToken,
+    ) -> Self {
         Self {
             services,
             peer,
@@ -95,7 +100,10 @@ impl Session {
     }
 
     /// Speaks until the end, or until STARTTLS.
-    pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(&mut self, mut stream: S) -> io::Result<Upgrade<S>> {
+    pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        mut stream: S,
+    ) -> io::Result<Upgrade<S>> {
         if !self.greeted {
             self.greeted = true;
             if !self.trusted && self.services.dependencies.tls.is_none() {
@@ -103,7 +111,9 @@ impl Session {
                 self.flush(&mut stream).await?;
                 return Ok(None);
             }
-            self.output.extend_from_slice(format!("220 {} LMTP ready\r\n", self.services.options.host_name).as_bytes());
+            self.output.extend_from_slice(
+                format!("220 {} LMTP ready\r\n", self.services.options.host_name).as_bytes(),
+            );
         }
         loop {
             let Some(line) = self.line(&mut stream).await? else { return Ok(None) };
@@ -127,7 +137,10 @@ impl Session {
     }
 
     /// The next line without its end; `None` when the connection is over.
-    async fn line<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S) -> io::Result<Option<BytesMut>> {
+    async fn line<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+    ) -> io::Result<Option<BytesMut>> {
         loop {
             if let Some(at) = memchr::memchr(b'\n', &self.input) {
                 let mut line = self.input.split_to(at + 1);
@@ -154,7 +167,11 @@ impl Session {
     }
 
     /// Reads more; whether there was any. Between transactions, draining ends the connection.
-    async fn read<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S, between: bool) -> io::Result<bool> {
+    async fn read<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        between: bool,
+    ) -> io::Result<bool> {
         self.input.reserve(READ_BYTES.min(self.input.capacity().max(4096)));
         let idle = between && self.mail.is_none();
         let drain = self.drain.clone();
@@ -176,7 +193,11 @@ impl Session {
         }
     }
 
-    async fn command<S: AsyncRead + AsyncWrite + Unpin>(&mut self, command: Command, stream: &mut S) -> io::Result<Next> {
+    async fn command<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        command: Command,
+        stream: &mut S,
+    ) -> io::Result<Next> {
         match command {
             Command::Lhlo(name) => self.hello(name),
             Command::Quit => {
@@ -189,14 +210,18 @@ impl Session {
                 self.reset();
                 self.say("250 2.0.0 OK");
             }
-            Command::StartTls if self.services.dependencies.tls.is_none() => return Ok(self.refuse("502 5.5.1 STARTTLS is not offered")),
+            Command::StartTls if self.services.dependencies.tls.is_none() => {
+                return Ok(self.refuse("502 5.5.1 STARTTLS is not offered"));
+            }
             Command::StartTls if self.encrypted => return Ok(self.refuse("503 5.5.1 TLS is on")),
             Command::StartTls => {
                 self.say("220 2.0.0 Go ahead");
                 return Ok(Next::StartTls);
             }
             _ if self.client.is_none() => return Ok(self.refuse("503 5.5.1 LHLO first")),
-            _ if !self.trusted => return Ok(self.refuse("530 5.7.0 STARTTLS with a client certificate first")),
+            _ if !self.trusted => {
+                return Ok(self.refuse("530 5.7.0 STARTTLS with a client certificate first"));
+            }
             Command::Mail(mail) => return Ok(self.mail(mail)),
             Command::Rcpt(address, path) => return Ok(self.recipient(address, &path).await),
             Command::Data => return self.data(stream).await,
@@ -210,7 +235,8 @@ impl Session {
         self.client = Some(name);
         let host = &self.services.options.host_name;
         let size = self.services.options.message_bytes_max;
-        let tls = if self.services.dependencies.tls.is_some() && !self.encrypted { "250-STARTTLS\r\n" } else { "" };
+        let tls =
+            if self.services.dependencies.tls.is_some() && !self.encrypted { "250-STARTTLS\r\n" } else { "" };
         let reply = format!(
             "250-{host}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n\
              250-SIZE {size}\r\n{tls}250 CHUNKING\r\n"
@@ -352,7 +378,8 @@ impl Session {
         let mut bytes = BytesMut::new();
         if let Some(mail) = &self.mail {
             let client = self.client.as_deref().unwrap_or_default();
-            let headers = trace_headers(&self.services.options.host_name, client, self.peer, mail, self.encrypted);
+            let headers =
+                trace_headers(&self.services.options.host_name, client, self.peer, mail, self.encrypted);
             bytes.extend_from_slice(headers.as_bytes());
         }
         Incoming { bytes, reserved: self.services.dependencies.budget.reserve(), refused: None }
