@@ -141,7 +141,7 @@ fn bad_input_is_answered_and_bounded() -> anyhow::Result<()> {
         ("MAIL FROM:<x@y.example> FOO=1", "555 5.5.4"),
         ("MAIL FROM:<jörg@y.example> SMTPUTF8", "250 2.1.0"),
         ("RCPT TO:<not an address>", "553 5.1.3"),
-        ("DATA", "554 5.5.1"),
+        ("DATA", "503 5.5.1"),
         ("RSET", "250 2.0.0"),
         ("VRFY ana", "252 "),
         ("STARTTLS", "502 "),
@@ -159,6 +159,23 @@ fn bad_input_is_answered_and_bounded() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A list with many unknown members must not cost the good ones their mail.
+#[test]
+fn refused_recipients_are_no_errors_of_the_client() -> anyhow::Result<()> {
+    let (_config, server) = with_config("[lmtp]\nrecipients_max = 2\n")?;
+    server.account(ANA, PASSWORD)?;
+    let mut lmtp = Lmtp::connect(server.address("lmtp"))?;
+    let unknown: Vec<String> = (0..100).map(|at| format!("nobody{at}@example.org")).collect();
+    let mut all: Vec<&str> = unknown.iter().map(String::as_str).collect();
+    all.extend([ANA, ANA, ANA]);
+    let replies = lmtp.deliver("x@y.example", &all, b"Subject: s\r\n\r\n")?;
+    assert_eq!(replies.iter().filter(|reply| reply.starts_with("550 5.1.1")).count(), 100);
+    assert_eq!(replies.iter().filter(|reply| reply.starts_with("452 4.5.3")).count(), 1);
+    assert_eq!(replies.iter().filter(|reply| reply.starts_with("250 ")).count(), 2);
+    only_message(&server, ANA, "INBOX")?;
+    Ok(())
+}
+
 #[test]
 fn messages_over_the_limit_are_read_to_their_end_and_refused() -> anyhow::Result<()> {
     let (_config, server) = with_config("[lmtp]\nmessage_bytes_max = 100000\n")?;
@@ -166,8 +183,8 @@ fn messages_over_the_limit_are_read_to_their_end_and_refused() -> anyhow::Result
     let mut lmtp = Lmtp::connect(server.address("lmtp"))?;
     let replies = lmtp.deliver("x@y.example", &[ANA], &vec![b'x'; 3 << 20])?;
     assert!(replies[0].starts_with("552 5.3.4"), "{replies:?}");
-    let replies = lmtp.deliver("x@y.example", &[ANA], b"Subject: small\r\n\r\n")?;
-    assert!(replies[0].starts_with("250"), "{replies:?}");
+    let replies = lmtp.deliver("x@y.example", &[ANA], &[b'x'; 100_000])?;
+    assert!(replies[0].starts_with("250"), "exactly what SIZE says: {replies:?}");
     only_message(&server, ANA, "INBOX")?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use buzon_meta_client::account::AccountHandle;
 use buzon_model::read::ReadAt;
+use buzon_model::row::PlacementState;
 use buzon_types::address::Address;
 use buzon_types::id::LogIndex;
 use buzon_types::mailbox_name::MailboxName;
@@ -52,6 +53,8 @@ pub(super) struct Session {
 /// A message as it comes.
 struct Incoming {
     bytes: BytesMut,
+    /// How much of it we put in front: SIZE speaks of what the client sends.
+    added: usize,
     reserved: Reservation,
     /// Once set, what follows is read and thrown away.
     refused: Option<&'static str>,
@@ -265,16 +268,15 @@ impl Session {
             return self.refuse("553 5.6.7 Address needs SMTPUTF8");
         }
         if self.targets.len() >= self.services.options.recipients_max {
-            return self.refuse("452 4.5.3 Too many recipients");
+            return self.answer("452 4.5.3 Too many recipients");
         }
         let size = mail.size.unwrap_or(0);
         match self.resolve(&address, path, size).await {
             Ok(target) => {
                 self.targets.push(target);
-                self.say("250 2.1.5 OK");
-                Next::Go
+                self.answer("250 2.1.5 OK")
             }
-            Err(refusal) => self.refuse(refusal),
+            Err(refusal) => self.answer(refusal),
         }
     }
 
@@ -294,6 +296,9 @@ impl Session {
             mailbox = detail_as_written(path);
         }
         let account: AccountHandle = handle.ok_or("550 5.1.1 No such mailbox here")?;
+        if account.state == PlacementState::Creating {
+            return Err("451 4.2.1 Mailbox is being made, try again");
+        }
         let usage = self.services.dependencies.meta.usage(&account, ReadAt::Index(LogIndex(0))).await;
         if let Ok(usage) = usage {
             let (counters, quota) = (usage.value.counters, usage.value.quota);
@@ -314,7 +319,8 @@ impl Session {
             return Ok(self.refuse("503 5.5.1 MAIL first"));
         }
         if self.targets.is_empty() {
-            return Ok(self.refuse("554 5.5.1 No valid recipients"));
+            // RFC 2033 §4.2 asks for this code.
+            return Ok(self.refuse("503 5.5.1 No valid recipients"));
         }
         self.say("354 Go ahead");
         self.flush(stream).await?;
@@ -382,7 +388,8 @@ impl Session {
                 trace_headers(&self.services.options.host_name, client, self.peer, mail, self.encrypted);
             bytes.extend_from_slice(headers.as_bytes());
         }
-        Incoming { bytes, reserved: self.services.dependencies.budget.reserve(), refused: None }
+        let reserved = self.services.dependencies.budget.reserve();
+        Incoming { added: bytes.len(), bytes, reserved, refused: None }
     }
 
     /// Adds a piece, or throws it away once the message is refused.
@@ -391,7 +398,7 @@ impl Session {
             return;
         }
         let bytes = (incoming.bytes.len() + piece.len()) as u64;
-        if bytes > self.services.options.message_bytes_max {
+        if bytes - incoming.added as u64 > self.services.options.message_bytes_max {
             incoming.refused = Some(TOO_BIG);
         } else if incoming.reserved.grow_to(bytes).await.is_err() {
             incoming.refused = Some(NO_MEMORY);
@@ -399,7 +406,9 @@ impl Session {
             incoming.bytes.extend_from_slice(piece);
             return;
         }
+        // What is thrown away takes no memory from others while the client sends the rest.
         incoming.bytes = BytesMut::new();
+        incoming.reserved = self.services.dependencies.budget.reserve();
     }
 
     /// Delivers and answers once for each recipient, in the order of RCPT (RFC 2033 §4.2).
@@ -414,6 +423,7 @@ impl Session {
             self.services.metrics.recipient(reply);
             self.say(reply);
         }
+        self.errors = 0; // who delivers is no stranger
         self.reset();
     }
 
@@ -428,6 +438,13 @@ impl Session {
         self.output.extend_from_slice(b"\r\n");
     }
 
+    /// What becomes of a recipient is nobody's error: it does not count against the client.
+    fn answer(&mut self, reply: &str) -> Next {
+        self.say(reply);
+        Next::Go
+    }
+
+    /// Answers a command that should not have been sent; too many of them end the connection.
     fn refuse(&mut self, refusal: &str) -> Next {
         self.errors += 1;
         if self.errors > ERRORS_MAX {
