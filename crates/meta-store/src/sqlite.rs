@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use buzon_types::id::GroupId;
+use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -102,7 +103,12 @@ impl Sqlite {
             // Cut short when it starts anew: its length tells when the next checkpoint is due.
             .pragma("journal_size_limit", "0");
         let pool = |max| SqlitePoolOptions::new().max_connections(max).acquire_timeout(ACQUIRE_TIME_MAX);
-        let writer = pool(1).connect_with(connect.clone()).await?;
+        // After some errors, a full disk's among them, SQLite ends a transaction by itself, which sqlx never learns: it
+        // would refuse every further one. Such a connection makes room for a new one.
+        let writer = pool(1)
+            .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
+            .connect_with(connect.clone())
+            .await?;
         migrate::sqlite().run(&writer).await.map_err(migrate::failed)?;
         sync_folder(&options.path)?;
         let readers = pool(READERS_MAX).connect_lazy_with(connect.clone());
@@ -133,9 +139,10 @@ impl Database for Sqlite {
 
     async fn write(&self) -> Result<SqliteSession, StoreError> {
         let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await;
-        let transaction = self.disk.observe(transaction.map_err(Into::into))?;
-        // After the wait for the writer, whose last user may have met the failure.
+        // After the wait for the writer, whose last user may have met the failure; before the error, which then only
+        // says that its transaction was never ended.
         self.disk.check()?;
+        let transaction = self.disk.observe(transaction.map_err(Into::into))?;
         Ok(SqliteSession::new(transaction, self.disk.clone()))
     }
 

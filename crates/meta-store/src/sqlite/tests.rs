@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::cell::{Cells, Value};
 use crate::database::{Database as _, Session as _};
+use crate::error::StoreError;
 use crate::plan::batch_statements;
 use crate::scan::reads;
 use crate::sqlite::{Sqlite, SqliteOptions};
@@ -44,4 +45,21 @@ async fn no_statement_walks_through_a_table() {
         }
     }
     assert!(walking.is_empty(), "{}", walking.join("\n\n"));
+}
+
+#[tokio::test]
+async fn writing_goes_on_once_a_full_disk_has_room() {
+    let folder = tempfile::tempdir().expect("make a folder");
+    let sqlite = Sqlite::open(&SqliteOptions::new(&folder.path().join("full"))).await.expect("open");
+    let mut session = sqlite.write().await.expect("begin");
+    // As large as it is now; for this connection only.
+    session.execute("PRAGMA max_page_count = 1", &[]).await.expect("set a limit");
+    let sql = "INSERT INTO group_head (group_id, part, applied, log_id, membership, time, feature_level, next_tenant, \
+               next_account) VALUES (1, 1, 0, zeroblob(1000000), zeroblob(1000000), 0, 1, 1, 1)";
+    let error = session.execute(sql, &[]).await.expect_err("there is no room");
+    assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+    drop(session);
+    let mut session = sqlite.write().await.expect("begin again");
+    session.execute(sql, &[]).await.expect("write again");
+    session.commit().await.expect("commit again");
 }
