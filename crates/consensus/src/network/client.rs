@@ -34,6 +34,10 @@ type StreamError = StreamingError<TypeConfig>;
 /// Pages read ahead of the network while a snapshot is sent.
 const PAGES_AHEAD_MAX: usize = 4;
 
+/// Entries may take a follower's slow disk longer than the heartbeat's interval, which is all that openraft grants:
+/// given up sooner, they would be sent again and again. Heartbeats have calls of their own.
+const APPEND_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// Makes clients for one group.
 #[derive(Clone)]
 pub(crate) struct Network {
@@ -84,8 +88,9 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
             entries: request.entries.iter().map(record::entry).collect(),
             committed: request.leader_commit.as_ref().map(record::log_id),
         };
+        let limit = append_limit(message.entries.len(), option.hard_ttl());
         let mut client = self.client()?;
-        let answer = within(option.hard_ttl(), client.append_entries(message)).await?;
+        let answer = within(limit, client.append_entries(message)).await?;
         match answer.outcome {
             Some(Outcome::Success(_)) => Ok(AppendEntriesResponse::Success),
             Some(Outcome::Partial(partial)) => {
@@ -182,7 +187,10 @@ fn export(machine: Arc<Machine>, begin: pb::SnapshotBegin, parts: mpsc::Sender<p
         let group = machine.group();
         let head = match runtime.block_on(machine.store().export(group, &mut visit)) {
             Ok(head) => head,
-            Err(error) => return tracing::warn!(%group, %error, "export a snapshot"),
+            Err(error) => {
+                let error = machine.store_error(error);
+                return tracing::warn!(%group, %error, "export a snapshot");
+            }
         };
         match snapshot_meta(&head) {
             Ok(meta) => drop(send(Part::End(pb::SnapshotEnd { pages, meta: Some(meta) }))),
@@ -211,6 +219,11 @@ fn vote_answer(answer: pb::VoteResponse) -> Result<VoteResponse<TypeConfig>, Rpc
     Ok(VoteResponse::new(vote, answer.last.map(record::read_log_id), answer.granted))
 }
 
+/// How long an append may take.
+fn append_limit(entries: usize, granted: Duration) -> Duration {
+    if entries == 0 { granted } else { granted.max(APPEND_TIME_MAX) }
+}
+
 async fn within<T>(
     limit: Duration,
     call: impl Future<Output = Result<tonic::Response<T>, Status>>,
@@ -229,4 +242,17 @@ async fn within<T>(
 
 fn nonsense() -> RpcError {
     RpcError::Network(NetworkError::from_string("an answer without its parts"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_get_more_time_than_heartbeats() {
+        let heartbeat = Duration::from_millis(150);
+        assert_eq!(append_limit(0, heartbeat), heartbeat);
+        assert_eq!(append_limit(1, heartbeat), APPEND_TIME_MAX);
+        assert_eq!(append_limit(1, APPEND_TIME_MAX * 2), APPEND_TIME_MAX * 2);
+    }
 }
