@@ -7,6 +7,7 @@
 //! This file is what openraft calls; the work is in `machine` (one group's state) and `snapshot`.
 
 mod machine;
+mod rows;
 mod snapshot;
 mod view;
 

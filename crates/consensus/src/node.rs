@@ -37,6 +37,9 @@ pub(crate) struct NodeInner {
     store: Arc<dyn MetaStore>,
     peers: Arc<Peers>,
     groups: Mutex<HashMap<GroupId, Group>>,
+    /// One start at a time of each group: two raft cores over one log would undo each other's promises.
+    starting: Mutex<HashMap<GroupId, Arc<tokio::sync::Mutex<()>>>>,
+    fatal: Arc<dyn FatalHandler>,
     stop: CancellationToken,
 }
 
@@ -55,7 +58,8 @@ impl Node {
     ///
     /// # Errors
     /// When log or database belong to somebody else, or are damaged. Both carry the same ids (DESIGN D2); a log that
-    /// is new while the database is not, is refused: the log held this node's votes.
+    /// is new while the database is not, is refused: the log held this node's votes. The disk of either failing ends
+    /// the process.
     pub async fn open(options: NodeOptions, store: Arc<dyn MetaStore>) -> Result<Self, OpenError> {
         let log_options = options.log.clone();
         let opened = tokio::task::spawn_blocking(move || RaftEngineLog::open(&log_options)).await;
@@ -73,10 +77,12 @@ impl Node {
         let config = Arc::new(options.raft.config()?);
         let LogOwner { cluster, node, incarnation } = options.owner;
         store.claim(&Identity { cluster, node: node.0, incarnation }).await?;
-        let log = SharedLog::start(backend, options.owner, &options.log, fatal)?;
+        refuse_new_log(backend.as_ref(), store.as_ref()).await?;
+        let log = SharedLog::start(backend, options.owner, &options.log, Arc::clone(&fatal))?;
         let peers = Arc::new(Peers::new(options.owner, options.tls.clone()));
-        let (groups, stop) = (Mutex::default(), CancellationToken::new());
-        let node = Self { inner: Arc::new(NodeInner { options, config, log, store, peers, groups, stop }) };
+        let (groups, starting, stop) = (Mutex::default(), Mutex::default(), CancellationToken::new());
+        let inner = NodeInner { options, config, log, store, peers, groups, starting, fatal, stop };
+        let node = Self { inner: Arc::new(inner) };
         node.refuse_lost_log().await?;
         tokio::spawn(relieve(Arc::downgrade(&node.inner), node.inner.stop.clone()));
         Ok(node)
@@ -97,9 +103,17 @@ impl Node {
     /// # Errors
     /// When rows and log do not fit each other. Nothing has been changed.
     pub async fn start_group(&self, id: GroupId) -> Result<Group, OpenError> {
+        let turn = Arc::clone(self.inner.starting.lock().entry(id).or_default());
+        let _turn = turn.lock().await;
         if let Some(group) = self.group(id) {
             return Ok(group);
         }
+        let group = self.start_core(id).await?;
+        self.elect_if_alone(&group).await;
+        Ok(group)
+    }
+
+    async fn start_core(&self, id: GroupId) -> Result<Group, OpenError> {
         let inner = &self.inner;
         let failed =
             |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Group { group: id, source };
@@ -109,6 +123,7 @@ impl Node {
             store: Arc::clone(&inner.store),
             log: Some(log.clone()),
             cache_bytes_max: inner.options.cache_bytes_max,
+            fatal: Arc::clone(&inner.fatal),
             stop: inner.stop.clone(),
         }));
         // Says what is wrong before openraft does.
@@ -123,7 +138,6 @@ impl Node {
             return Err(OpenError::Closed);
         }
         inner.groups.lock().insert(id, group.clone());
-        self.elect_if_alone(&group).await;
         Ok(group)
     }
 
@@ -191,8 +205,7 @@ impl Node {
             None => Ok(()),
             Some(head) => {
                 self.close().await;
-                let source = "the database has rows, but the raft log is empty: it was lost".into();
-                Err(OpenError::Group { group: head.group, source })
+                Err(lost_log(head.group))
             }
         }
     }
@@ -207,6 +220,24 @@ impl Node {
             tracing::warn!(group = %group.id(), %error, "begin an election");
         }
     }
+}
+
+/// Before the log is claimed, which would make a second attempt look right: groups get rows only once it is, so rows
+/// without an owned log mean that it was lost, even where nothing is applied. This node may have voted there.
+async fn refuse_new_log(backend: &dyn LogBackend, store: &dyn MetaStore) -> Result<(), OpenError> {
+    if backend.owner()?.is_some() {
+        return Ok(());
+    }
+    match store.groups().await?.into_iter().next() {
+        None => Ok(()),
+        Some(head) => Err(lost_log(head.group)),
+    }
+}
+
+fn lost_log(group: GroupId) -> OpenError {
+    let source = "the database has rows, but the raft log is empty: it was lost, and this node's votes with it; remove \
+                  this node from its groups and let it join them anew, with an empty log and database and a new node id";
+    OpenError::Group { group, source: source.into() }
 }
 
 /// Lets groups purge whose old entries keep files of the log alive.

@@ -3,6 +3,7 @@
 mod cluster;
 mod database;
 mod flaky;
+mod machine;
 mod storage_suite;
 
 use std::collections::BTreeMap;

@@ -17,24 +17,23 @@ use buzon_types::id::{AccountId, GroupId, LogIndex};
 use bytes::Bytes;
 use openraft::EntryPayload;
 use openraft::entry::RaftEntry as _;
-use tokio::sync::{OwnedRwLockReadGuard, RwLock, broadcast, watch};
+use tokio::sync::{RwLock, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::first_index;
+use super::rows::LOAD_ROUNDS_MAX;
 use crate::log::LogError;
 use crate::log::group::GroupLog;
+use crate::log::shared::FatalHandler;
 use crate::record::{self, RecordError};
 use crate::type_config::{Entry, StoredMembership};
 
 /// The first wait after a database error; doubled up to the longest.
-const RETRY_AFTER: Duration = Duration::from_millis(50);
+pub(super) const RETRY_AFTER: Duration = Duration::from_millis(50);
 /// A database that comes back is found within this.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
 /// Log read at once for a replay.
 const REPLAY_BYTES: usize = 4 << 20;
-/// Loads for one command lead to one another at most so often (an address to an account to a mailbox); more is a
-/// fault of the model.
-const LOAD_ROUNDS_MAX: usize = 16;
 /// Events that a slow listener may be behind; then it is told that there is a gap.
 const EVENTS_MAX: usize = 4096;
 
@@ -50,7 +49,8 @@ pub(crate) enum ApplyError {
     )]
     Ahead { group: GroupId, applied: u64, log: u64 },
     #[error(
-        "the database of group {group} stands at {applied}, its log begins after {log}: it must be refilled"
+        "the database of group {group} stands at {applied}, its log begins after {log}: it was lost, or is an old copy; \
+         remove this node from its groups and let it join them anew, with an empty log and database and a new node id"
     )]
     Behind { group: GroupId, applied: u64, log: u64 },
     #[error("entry {index} of group {group} is not known to this version")]
@@ -83,7 +83,8 @@ impl ApplyError {
     fn is_passing(&self) -> bool {
         match self {
             Self::Store(_, error) => {
-                matches!(error, StoreError::Unavailable(_) | StoreError::AppliedMismatch { .. })
+                use StoreError::{AppliedMismatch, Full, Unavailable};
+                matches!(error, Unavailable(_) | Full(_) | AppliedMismatch { .. })
             }
             Self::Restarted(_) => true,
             _ => false,
@@ -98,6 +99,8 @@ pub(crate) struct MachineParts {
     /// None only in openraft's storage suite, which applies entries that no log holds.
     pub(crate) log: Option<GroupLog>,
     pub(crate) cache_bytes_max: usize,
+    /// What happens when the database's disk fails.
+    pub(crate) fatal: Arc<dyn FatalHandler>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -106,18 +109,20 @@ pub(crate) struct Loaded {
     pub(crate) state: State,
     pub(crate) head: GroupHead,
     /// Rows may be loaded into this state only while the server is the same.
-    server: u64,
+    pub(super) server: u64,
 }
 
 /// See the module.
 pub(crate) struct Machine {
-    parts: MachineParts,
+    pub(super) parts: MachineParts,
     /// None after a database error, until it is loaded and replayed.
-    loaded: Arc<RwLock<Option<Loaded>>>,
-    applied: watch::Sender<LogIndex>,
+    pub(super) loaded: Arc<RwLock<Option<Loaded>>>,
+    pub(super) applied: watch::Sender<LogIndex>,
     /// What the database has on its disk, as last heard.
-    durable: watch::Sender<u64>,
+    pub(super) durable: watch::Sender<u64>,
     events: broadcast::Sender<AccountEvent>,
+    /// See [`super::snapshot::InstallTurn`].
+    pub(super) installing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What goes into the next transaction.
@@ -136,6 +141,7 @@ impl Machine {
             applied: watch::Sender::new(LogIndex(0)),
             durable: watch::Sender::new(0),
             events: broadcast::Sender::new(EVENTS_MAX),
+            installing: Arc::default(),
         }
     }
 
@@ -214,12 +220,16 @@ impl Machine {
 
     /// Waits longer and longer before something is tried again that a database error has stopped; openraft would
     /// stop the group for good. Other errors are handed back.
-    async fn pause(&self, error: ApplyError, wait: &mut Duration) -> Result<(), ApplyError> {
+    pub(super) async fn pause(&self, error: ApplyError, wait: &mut Duration) -> Result<(), ApplyError> {
         if !error.is_passing() {
             return Err(error);
         }
         let cause = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::warn!(group = %self.group(), %error, cause, "try again after a database error");
+        if let ApplyError::Store(_, StoreError::Full(_)) = &error {
+            tracing::error!(group = %self.group(), %error, cause, "nothing is applied until there is room");
+        } else {
+            tracing::warn!(group = %self.group(), %error, cause, "try again after a database error");
+        }
         tokio::select! {
             () = tokio::time::sleep(*wait) => {
                 *wait = (*wait * 2).min(RETRY_AFTER_MAX);
@@ -253,8 +263,12 @@ impl Machine {
         if slot.is_none() {
             let mut loaded = self.load().await?;
             let seen = self.applied.borrow().0;
+            // A commit whose answer was lost: its events are lost too.
+            let unseen = loaded.head.applied.index > seen;
             self.replay(&mut loaded, seen).await?;
-            self.publish(loaded.head.applied.index, Vec::new());
+            if unseen {
+                self.publish_gap(loaded.head.applied.index);
+            }
             *slot = Some(loaded);
         }
         Ok(slot.as_mut().expect("set just above"))
@@ -345,25 +359,6 @@ impl Machine {
         decoded.map(Some).map_err(|source| ApplyError::Undecodable { group, index, source })
     }
 
-    /// Loads what the batch's commands miss before any of them is decided, so that the batch is not broken up.
-    async fn load_ahead(&self, loaded: &mut Loaded, commands: &[Option<Command>]) -> Result<(), ApplyError> {
-        for _ in 0..LOAD_ROUNDS_MAX {
-            let mut needs: Vec<Need> = Vec::new();
-            for command in commands.iter().flatten() {
-                for need in loaded.state.missing(&command.command) {
-                    if !needs.contains(&need) {
-                        needs.push(need);
-                    }
-                }
-            }
-            if needs.is_empty() {
-                break;
-            }
-            self.load_rows(loaded, needs).await?;
-        }
-        Ok(())
-    }
-
     async fn decide(
         &self,
         loaded: &mut Loaded,
@@ -372,13 +367,18 @@ impl Machine {
         command: &Command,
     ) -> Result<Outcome, ApplyError> {
         let mut needs = loaded.state.missing(&command.command);
+        if !needs.is_empty() {
+            // Rows are loaded as of the last commit, so what was decided so far must be committed first.
+            self.commit(loaded, std::mem::take(pending)).await?;
+            // Room for them; only once, or rows of this very command would go again.
+            loaded.state.shrink(self.parts.cache_bytes_max);
+            needs = loaded.state.missing(&command.command);
+        }
         for _ in 0..LOAD_ROUNDS_MAX {
             if needs.is_empty() {
                 break;
             }
-            // Rows are loaded as of the last commit, so what was decided so far must be committed first.
-            self.commit(loaded, std::mem::take(pending)).await?;
-            self.load_rows(loaded, needs).await?;
+            self.load_rows(loaded, &needs).await?;
             needs = loaded.state.missing(&command.command);
         }
         if !needs.is_empty() {
@@ -392,23 +392,6 @@ impl Machine {
         loaded.state.absorb(&decision.changes);
         pending.changes.extend(decision.changes);
         Ok(decision.outcome)
-    }
-
-    /// Loads rows into the state, which must hold nothing that is not committed.
-    pub(super) async fn load_rows(&self, loaded: &mut Loaded, needs: Vec<Need>) -> Result<(), ApplyError> {
-        let (store, group) = (self.store(), self.group());
-        for need in needs {
-            let rows = store.load(group, &need).await.map_err(|error| self.store_error(error))?;
-            loaded.state.insert(rows);
-        }
-        self.check_server(loaded.server).await
-    }
-
-    /// A server that restarted may have lost its last transactions, so rows read from it may be older than the
-    /// state. Asked after reading.
-    pub(super) async fn check_server(&self, server: u64) -> Result<(), ApplyError> {
-        let now = self.store().server_incarnation().await.map_err(|error| self.store_error(error))?;
-        if now == server { Ok(()) } else { Err(ApplyError::Restarted(self.group())) }
     }
 
     async fn commit(&self, loaded: &mut Loaded, pending: Pending) -> Result<(), ApplyError> {
@@ -443,49 +426,17 @@ impl Machine {
         }
     }
 
-    /// The rows were replaced as a whole: listeners must ask for everything again.
+    /// The rows went on without events: listeners must ask for everything again.
     pub(super) fn publish_gap(&self, applied: u64) {
         self.publish(applied, vec![(AccountId(0), EventKind::Gap)]);
     }
 
-    pub(super) fn loaded(&self) -> &Arc<RwLock<Option<Loaded>>> {
-        &self.loaded
-    }
-
-    pub(super) fn store_error(&self, error: StoreError) -> ApplyError {
-        ApplyError::Store(self.group(), error)
-    }
-
-    /// The state with the rows that `needs` asks for, held still while the guard lives: entries wait.
-    pub(crate) async fn look(
-        &self,
-        needs: impl Fn(&State) -> Vec<Need> + Send,
-    ) -> Result<OwnedRwLockReadGuard<Option<Loaded>, Loaded>, ApplyError> {
-        for _ in 0..LOAD_ROUNDS_MAX {
-            let guard = Arc::clone(&self.loaded).read_owned().await;
-            if let Ok(guard) = OwnedRwLockReadGuard::try_map(guard, Option::as_ref)
-                && needs(&guard.state).is_empty()
-            {
-                return Ok(guard);
-            }
-            let mut slot = self.loaded.write().await;
-            let result = async {
-                let loaded = self.ensure_loaded(&mut slot).await?;
-                let needs = needs(&loaded.state);
-                loaded.state.shrink(self.parts.cache_bytes_max);
-                self.load_rows(loaded, needs).await
-            };
-            if let Err(error) = result.await {
-                *slot = None;
-                return Err(error);
-            }
+    /// A disk that failed under the database ends the process, as one under the log does: what was told to be written
+    /// is unknown, and only a fresh start that reads it again can tell (DESIGN D2).
+    pub(crate) fn store_error(&self, error: StoreError) -> ApplyError {
+        if let StoreError::Disk(_) = &error {
+            self.parts.fatal.fatal(&error);
         }
-        Err(ApplyError::Unloadable { group: self.group(), index: self.applied.borrow().0, need: None })
-    }
-}
-
-impl Loaded {
-    pub(super) fn server(&self) -> u64 {
-        self.server
+        ApplyError::Store(self.group(), error)
     }
 }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use buzon_meta_store::store::{GroupHead, Install};
 use prost::Message as _;
+use tokio::sync::OwnedMutexGuard;
 
-use super::machine::{ApplyError, Machine};
+use super::machine::{ApplyError, Machine, RETRY_AFTER};
 use crate::log::group::GroupView;
 use crate::pb;
 use crate::record::{self, RecordError};
@@ -27,7 +28,13 @@ pub(crate) enum SnapshotData {
 pub(crate) struct Staged {
     pub(crate) install: Arc<dyn Install>,
     pub(crate) head: GroupHead,
+    /// Held until the rows are the group's, or nobody wants them.
+    pub(crate) turn: InstallTurn,
 }
+
+/// The right to stage a snapshot of a group. A second one would drop the rows of the first, which raft may be
+/// installing at that moment.
+pub(crate) type InstallTurn = OwnedMutexGuard<()>;
 
 impl Machine {
     pub(super) async fn install(&self, snapshot: SnapshotData) -> Result<(), ApplyError> {
@@ -39,21 +46,38 @@ impl Machine {
             return Ok(());
         }
         self.note_installing(&staged.head).await?;
-        let mut slot = self.loaded().write().await;
-        *slot = None;
-        let finished = staged.install.finish(staged.head.clone()).await;
-        drop(slot);
-        // It may have come to pass although an error was told.
-        if self.head().await?.applied.index < staged.head.applied.index {
-            return finished.map_err(|error| self.store_error(error));
+        let mut wait = RETRY_AFTER;
+        while let Err(error) = self.try_install(&staged).await {
+            self.pause(error, &mut wait).await?;
         }
-        // openraft purges the log once this returns.
-        let (durable, needed) = (self.flush().await?, staged.head.applied.index);
-        if durable < needed {
-            return Err(ApplyError::Behind { group: self.group(), applied: durable, log: needed });
-        }
-        self.publish_gap(needed);
+        self.publish_gap(staged.head.applied.index);
+        drop(staged.turn);
         Ok(())
+    }
+
+    /// May be repeated, whatever became of the attempt before.
+    async fn try_install(&self, staged: &Staged) -> Result<(), ApplyError> {
+        let (store, group, needed) = (self.store(), self.group(), staged.head.applied.index);
+        let store_error = |error| self.store_error(error);
+        let server = store.server_incarnation().await.map_err(store_error)?;
+        let mut slot = self.loaded.write().await;
+        *slot = None;
+        staged.install.finish(staged.head.clone()).await.map_err(store_error)?;
+        drop(slot);
+        // openraft purges the log once this returns.
+        let durable = store.durable_index(group, true).await.map_err(store_error)?;
+        if durable < needed {
+            // A server that crashed in between has lost it again.
+            self.check_server(server).await?;
+            return Err(ApplyError::Behind { group, applied: durable, log: needed });
+        }
+        self.durable.send_replace(durable);
+        Ok(())
+    }
+
+    /// The turn to stage a snapshot, if no other is being staged or installed.
+    pub(crate) fn turn_to_install(&self) -> Option<InstallTurn> {
+        Arc::clone(&self.installing).try_lock_owned().ok()
     }
 
     /// Whether the database is ahead of the log because a snapshot was installed and the log not yet purged.
@@ -79,10 +103,11 @@ impl Machine {
             ControlFlow::Continue(())
         };
         let head = source.store().export(source.group(), &mut visit).await.map_err(store_error)?;
+        let turn = Arc::clone(&self.installing).lock_owned().await;
         let install = self.store().begin_install(self.group()).await.map_err(store_error)?;
         for page in pages {
             install.page(page).await.map_err(store_error)?;
         }
-        Ok(Staged { install, head: GroupHead { group: self.group(), ..head } })
+        Ok(Staged { install, head: GroupHead { group: self.group(), ..head }, turn })
     }
 }

@@ -82,7 +82,7 @@ impl View {
 
     /// Rows from a server that restarted may be older than the state.
     async fn checked<T>(&self, rows: T) -> Result<T, StoreError> {
-        let (now, then) = (self.store().server_incarnation().await?, self.guard.server());
+        let (now, then) = (self.store().server_incarnation().await?, self.guard.server);
         if now == then {
             return Ok(rows);
         }

@@ -19,10 +19,11 @@ use super::options::LogOptions;
 use super::queue::Queue;
 use super::writer::Writer;
 
-/// What happens when a write or an fsync fails.
+/// What happens when a write or an fsync fails, of the log or of the database.
 pub trait FatalHandler: Send + Sync + 'static {
-    /// Called once, from the thread that failed, before anybody is told. Nothing is written to the log afterwards.
-    fn fatal(&self, error: &LogError);
+    /// Called from the thread that failed, before anybody is told: once by the log, to which nothing is written
+    /// afterwards, and by each group that meets a database whose disk has failed.
+    fn fatal(&self, error: &(dyn std::error::Error + 'static));
 }
 
 /// Says what happened and ends the process at once: what the disk holds is unknown, and only a fresh start that
@@ -31,9 +32,9 @@ pub trait FatalHandler: Send + Sync + 'static {
 pub struct AbortProcess;
 
 impl FatalHandler for AbortProcess {
-    fn fatal(&self, error: &LogError) {
-        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-        tracing::error!(%error, cause, "raft log failed, ending the process");
+    fn fatal(&self, error: &(dyn std::error::Error + 'static)) {
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(%error, cause, "the disk failed, ending the process");
         std::process::abort();
     }
 }

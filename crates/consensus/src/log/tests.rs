@@ -26,7 +26,7 @@ const OWNER: LogOwner = LogOwner { cluster: 1, node: NodeId(1), incarnation: 1 }
 struct CountFatal(AtomicU64);
 
 impl FatalHandler for CountFatal {
-    fn fatal(&self, _: &LogError) {
+    fn fatal(&self, _: &(dyn std::error::Error + 'static)) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }

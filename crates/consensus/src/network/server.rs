@@ -1,6 +1,7 @@
 //! What peers say to this node's groups.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use buzon_meta_store::store::{Applied, GroupHead, Install, Page};
 use buzon_types::id::GroupId;
@@ -9,7 +10,7 @@ use openraft::storage::Snapshot;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::MESSAGE_BYTES_MAX;
-use crate::apply::{SnapshotData, Staged};
+use crate::apply::{Machine, SnapshotData, Staged};
 use crate::group::Group;
 use crate::node::NodeInner;
 use crate::pb;
@@ -17,7 +18,11 @@ use crate::pb::append_entries_response::Outcome;
 use crate::pb::raft_transport_server::{RaftTransport, RaftTransportServer};
 use crate::pb::snapshot_part::Part;
 use crate::record;
-use crate::type_config::{SnapshotMeta, TypeConfig, Vote};
+use crate::type_config::{LogId, SnapshotMeta, TypeConfig, Vote};
+
+/// A sender that is silent for so long is gone; its snapshot must not keep others away. Reading a page takes it far
+/// less.
+const PART_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(crate) struct Transport {
@@ -114,30 +119,62 @@ impl RaftTransport for Transport {
         let mut parts = request.into_inner();
         let Some(Part::Begin(begin)) = next(&mut parts).await? else { return Err(missing("begin")) };
         let (group, vote) = (self.group(begin.header)?, vote(begin.vote)?);
-        let store = group.machine().store();
-        let install = store.begin_install(group.id()).await.map_err(|error| unavailable(&error))?;
-        let meta = stage(&mut parts, install.as_ref()).await?;
+        let machine = group.machine();
+        // Asked to come again, not made to wait: who sends the one that is coming in may have lost its leadership.
+        let turn =
+            machine.turn_to_install().ok_or_else(|| Status::aborted("another snapshot is coming in"))?;
+        let (install, meta) = receive(&mut parts, machine).await?;
         let last = meta.last_log_id.as_ref().ok_or_else(|| missing("position"))?;
+        check_term(last, &vote)?;
         let applied: Applied = record::applied(last);
         let membership = record::encode(&record::stored_membership(&meta.last_membership));
         let head = GroupHead { group: group.id(), applied, membership };
-        let snapshot = Snapshot { meta, snapshot: SnapshotData::Staged(Staged { install, head }) };
+        let snapshot = Snapshot { meta, snapshot: SnapshotData::Staged(Staged { install, head, turn }) };
         let answer = group.raft().install_full_snapshot(vote, snapshot).await;
         let vote = record::vote(&answer.map_err(|error| stopped(&error))?.vote);
         Ok(Response::new(pb::SnapshotResponse { vote: Some(vote) }))
     }
 }
 
+/// Stages all pages. They are on the database's disk when this returns: making them the group's may be repeated after
+/// a crash of the server, but not with pages lost.
+async fn receive(
+    parts: &mut Streaming<pb::SnapshotPart>,
+    machine: &Machine,
+) -> Result<(Arc<dyn Install>, SnapshotMeta), Status> {
+    let (store, group) = (machine.store(), machine.group());
+    let failed = |error| unavailable(&machine.store_error(error));
+    let server = store.server_incarnation().await.map_err(failed)?;
+    let install = store.begin_install(group).await.map_err(failed)?;
+    let meta = stage(parts, install.as_ref(), machine).await?;
+    store.durable_index(group, true).await.map_err(failed)?;
+    if store.server_incarnation().await.map_err(failed)? != server {
+        return Err(Status::unavailable("the database restarted while the snapshot came in"));
+    }
+    Ok((install, meta))
+}
+
+/// A leader has nothing from later terms than its own.
+fn check_term(last: &LogId, vote: &Vote) -> Result<(), Status> {
+    let (last, sender) = (last.committed_leader_id().term, vote.leader_id().term);
+    if last <= sender {
+        return Ok(());
+    }
+    Err(Status::invalid_argument(format!("a snapshot of term {last} from a leader of term {sender}")))
+}
+
 /// Takes pages until the end says that these were all.
 async fn stage(
     parts: &mut Streaming<pb::SnapshotPart>,
     install: &dyn Install,
+    machine: &Machine,
 ) -> Result<SnapshotMeta, Status> {
     let mut pages = 0;
     loop {
         match next(parts).await? {
             Some(Part::Page(page)) => {
-                install.page(Page(page)).await.map_err(|error| unavailable(&error))?;
+                let staged = install.page(Page(page)).await;
+                staged.map_err(|error| unavailable(&machine.store_error(error)))?;
                 pages += 1;
             }
             Some(Part::End(end)) if end.pages == pages => {
@@ -153,7 +190,9 @@ async fn stage(
 }
 
 async fn next(parts: &mut Streaming<pb::SnapshotPart>) -> Result<Option<Part>, Status> {
-    Ok(parts.message().await?.and_then(|part| part.part))
+    let late = |_| Status::deadline_exceeded("the next part of the snapshot does not come");
+    let part = tokio::time::timeout(PART_WAIT_MAX, parts.message()).await.map_err(late)?;
+    Ok(part?.and_then(|part| part.part))
 }
 
 fn vote(vote: Option<pb::Vote>) -> Result<Vote, Status> {
@@ -192,4 +231,19 @@ fn unavailable(error: &impl std::error::Error) -> Status {
 
 fn stopped(error: &impl std::error::Error) -> Status {
     Status::unavailable(format!("the group has stopped: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::vote::RaftLeaderId as _;
+
+    use super::*;
+    use crate::type_config::LeaderId;
+
+    #[test]
+    fn a_snapshot_from_a_later_term_than_its_senders_is_refused() {
+        let last = |term| LogId::new(LeaderId::new(term, 1), 7);
+        assert!(check_term(&last(5), &Vote::new_committed(5, 2)).is_ok());
+        assert!(check_term(&last(6), &Vote::new_committed(5, 2)).is_err());
+    }
 }

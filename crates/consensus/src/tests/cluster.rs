@@ -141,6 +141,11 @@ impl TestNode {
         self.node().found_group(group, voters).await.unwrap()
     }
 
+    /// Waits for what no channel tells.
+    pub(super) async fn wait(&self, condition: impl Fn() -> bool) {
+        wait(condition).await;
+    }
+
     pub(super) async fn tenants(&self) -> usize {
         self.store().tenants(None, 10_000).await.unwrap().len()
     }
@@ -221,11 +226,15 @@ impl Cluster {
 
     /// Waits for what no channel tells.
     pub(super) async fn wait(&self, condition: impl Fn() -> bool) {
-        let reached = async {
-            while !condition() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, reached).await.unwrap();
+        wait(condition).await;
     }
+}
+
+async fn wait(condition: impl Fn() -> bool) {
+    let reached = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, reached).await.unwrap();
 }

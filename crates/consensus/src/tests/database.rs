@@ -6,17 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use buzon_meta_store::sqlite::SqliteStore;
-use buzon_model::read::ReadAt;
+use buzon_model::read::{EventKind, ReadAt};
 use buzon_types::id::{LogIndex, NodeId};
 use openraft::storage::RaftStateMachine as _;
+use openraft::type_config::alias::SnapshotOf;
 use tokio::net::TcpListener;
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::cluster::{GROUP, Outcomes, TestNode};
 use super::flaky::Flaky;
 use super::{create_tenant, tenant_exists};
-use crate::apply::Applier;
+use crate::apply::{Applier, SnapshotData};
 use crate::group::Group;
 use crate::node::RaftOptions;
+use crate::pb;
+use crate::pb::raft_transport_client::RaftTransportClient;
+use crate::type_config::TypeConfig;
 
 async fn lead(node: &mut TestNode) -> Group {
     let voters = BTreeMap::from([(node.id, node.address())]);
@@ -125,8 +130,47 @@ async fn a_lost_log_refuses_to_start() {
     assert!(std::error::Error::source(&refused).unwrap().to_string().contains("it was lost"));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_lost_before_anything_was_applied_refuses_to_start_however_often() {
+    let mut node = TestNode::open(NodeId(1), RaftOptions::default()).await;
+    node.node().start_group(GROUP).await.unwrap();
+    node.stop().await;
+    std::fs::remove_dir_all(node.directory.path().join("log")).unwrap();
+    for _ in 0..2 {
+        let refused = node.reopen().await.unwrap_err();
+        assert!(std::error::Error::source(&refused).unwrap().to_string().contains("it was lost"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_database_is_refused_and_told_how_to_come_back() {
+    let options = RaftOptions { keep_entries: 0, ..RaftOptions::default() };
+    let mut node = TestNode::open(NodeId(1), options).await;
+    let group = lead(&mut node).await;
+    propose(&group, 0..10).await;
+    group.relieve_log().await.unwrap();
+    node.wait(|| group.status().purged > LogIndex(0)).await;
+    drop(group);
+    node.stop().await;
+    for name in ["rows.sqlite", "rows.sqlite-wal", "rows.sqlite-shm"] {
+        // Some are gone when the database was closed.
+        let _ = std::fs::remove_file(node.directory.path().join(name));
+    }
+    node.reopen().await.unwrap();
+    let refused = node.node().start_group(GROUP).await.unwrap_err();
+    let cause = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(cause.contains("join them anew"), "{cause}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_started_twice_at_once_has_one_core() {
+    let node = TestNode::open(NodeId(1), RaftOptions::default()).await;
+    let (one, other) = tokio::join!(node.node().start_group(GROUP), node.node().start_group(GROUP));
+    assert!(Arc::ptr_eq(one.unwrap().machine(), other.unwrap().machine()));
+}
+
 /// A node over a database that fails on command.
-async fn flaky(options: RaftOptions) -> (TestNode, Arc<Flaky>, Group) {
+async fn flaky_node(options: RaftOptions) -> (TestNode, Arc<Flaky>) {
     let mut node = TestNode::open(NodeId(1), options).await;
     node.stop().await;
     let path = node.directory.path().join("rows.sqlite");
@@ -134,6 +178,12 @@ async fn flaky(options: RaftOptions) -> (TestNode, Arc<Flaky>, Group) {
     let flaky = Arc::new(Flaky::over(store));
     let listener = TcpListener::bind(node.address()).await.unwrap();
     node.run_over(listener, Arc::clone(&flaky) as _).await.unwrap();
+    (node, flaky)
+}
+
+/// The same, and a group that it leads.
+async fn flaky(options: RaftOptions) -> (TestNode, Arc<Flaky>, Group) {
+    let (mut node, flaky) = flaky_node(options).await;
     let group = lead(&mut node).await;
     (node, flaky, group)
 }
@@ -151,6 +201,38 @@ async fn a_database_that_fails_for_a_while_loses_and_doubles_nothing() {
     propose(&group, 15..20).await;
     assert!(tenant_exists(&group, ReadAt::Linearizable, "tenant 19").await);
     assert_eq!(node.tenants().await, 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listeners_are_told_of_a_gap_when_the_answer_to_a_commit_was_lost() {
+    let (_node, flaky, group) = flaky(RaftOptions::default()).await;
+    propose(&group, 0..1).await;
+    let mut events = group.events();
+    flaky.forget.store(1, Ordering::SeqCst);
+    propose(&group, 1..2).await;
+    // What follows is in the same order as it happened.
+    let gap = std::iter::from_fn(|| events.try_recv().ok()).find(|event| event.kind == EventKind::Gap);
+    assert!(gap.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_goes_away_leaves_no_row_that_was_not_checked() {
+    let (_node, flaky, group) = flaky(RaftOptions::default()).await;
+    let last = propose(&group, 0..1).await;
+    let loads = || flaky.loads.load(Ordering::SeqCst);
+    flaky.hold_incarnation.store(true, Ordering::SeqCst);
+    tokio::select! {
+        _ = tenant_exists(&group, ReadAt::Index(last), "nobody") => panic!("the server did not answer"),
+        () = flaky.held.notified() => {}
+    }
+    flaky.hold_incarnation.store(false, Ordering::SeqCst);
+    let before = loads();
+    assert!(!tenant_exists(&group, ReadAt::Index(last), "nobody").await);
+    assert!(loads() > before);
+    // A reader who stayed leaves it.
+    let before = loads();
+    assert!(!tenant_exists(&group, ReadAt::Index(last), "nobody").await);
+    assert_eq!(loads(), before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,14 +255,57 @@ async fn the_log_is_kept_while_the_database_has_nothing_on_its_disk() {
     assert_eq!(held(), last.0..last.0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crash_between_a_snapshot_and_the_purge_of_the_log_is_mended() {
+/// A node, a snapshot of its group and where that ends.
+async fn source_of_a_snapshot() -> (TestNode, SnapshotOf<TypeConfig, SnapshotData>, LogIndex) {
     let mut source = TestNode::open(NodeId(1), RaftOptions::default()).await;
     let group = lead(&mut source).await;
     let last = propose(&group, 0..10).await;
     let mut rows = Applier::new(Arc::clone(group.machine()));
     let snapshot = rows.get_current_snapshot().await.unwrap().unwrap();
+    (source, snapshot, last)
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_fails_while_a_snapshot_is_installed_is_asked_again() {
+    let (_source, snapshot, last) = source_of_a_snapshot().await;
+    let (node, flaky) = flaky_node(RaftOptions::default()).await;
+    let target = node.node().start_group(GROUP).await.unwrap();
+    flaky.refuse_install.store(2, Ordering::SeqCst);
+    // Installed, but the answer was lost.
+    flaky.forget_install.store(1, Ordering::SeqCst);
+    let mut applier = Applier::new(Arc::clone(target.machine()));
+    applier.install_snapshot(&snapshot.meta, snapshot.snapshot).await.unwrap();
+    assert_eq!((*target.applied().borrow(), node.tenants().await), (last, 10));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_snapshot_of_a_group_is_refused_while_one_comes_in() {
+    let node = TestNode::open(NodeId(1), RaftOptions::default()).await;
+    let group = node.node().start_group(GROUP).await.unwrap();
+    let cluster = bytes::Bytes::copy_from_slice(&1_u128.to_be_bytes());
+    let begin = || {
+        let header = pb::Header { cluster: cluster.clone(), group: GROUP.0, from: 2, to: 1 };
+        let vote = pb::Vote { term: 1, node: 2, committed: true };
+        let begin = pb::SnapshotBegin { header: Some(header), vote: Some(vote) };
+        pb::SnapshotPart { part: Some(pb::snapshot_part::Part::Begin(begin)) }
+    };
+    let connect = || RaftTransportClient::connect(format!("http://{}", node.address()));
+    let (mut first, mut second) = (connect().await.unwrap(), connect().await.unwrap());
+    let (parts, stream) = tokio::sync::mpsc::channel(1);
+    parts.send(begin()).await.unwrap();
+    let coming = tokio::spawn(async move { first.install_snapshot(ReceiverStream::new(stream)).await });
+    node.wait(|| group.machine().turn_to_install().is_none()).await;
+    let refused = second.install_snapshot(futures::stream::iter([begin()])).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Aborted, "{refused:?}");
+    // The first one breaks off: now there is room for another.
+    drop(parts);
+    coming.await.unwrap().unwrap_err();
+    node.wait(|| group.machine().turn_to_install().is_some()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_between_a_snapshot_and_the_purge_of_the_log_is_mended() {
+    let (_source, snapshot, last) = source_of_a_snapshot().await;
     let mut node = TestNode::open(NodeId(2), RaftOptions::default()).await;
     let target = node.node().start_group(GROUP).await.unwrap();
     // Raft knows nothing of it, as if the process had ended before the log was purged.

@@ -13,6 +13,8 @@ use buzon_types::id::{AccountId, GroupId, MailboxKey, TenantId};
 use buzon_types::uid::{ModSeq, Uid};
 use buzon_types::uid_set::UidSet;
 use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// See the module.
 pub(super) struct Flaky {
@@ -24,6 +26,44 @@ pub(super) struct Flaky {
     /// What the database says of its disk is 0.
     pub(super) never_durable: AtomicBool,
     pub(super) incarnation: AtomicU64,
+    /// Whether the disk under the database has failed.
+    pub(super) disk_failed: AtomicBool,
+    /// Snapshots that fail before their rows are the group's.
+    pub(super) refuse_install: AtomicU64,
+    /// Snapshots that are installed, but reported as failed.
+    pub(super) forget_install: Arc<AtomicU64>,
+    /// Rows were loaded so often.
+    pub(super) loads: AtomicU64,
+    /// How often that was at each commit.
+    pub(super) loads_at_commit: Mutex<Vec<u64>>,
+    /// Questions for the incarnation are never answered.
+    pub(super) hold_incarnation: AtomicBool,
+    /// Such a question has come.
+    pub(super) held: Notify,
+}
+
+/// Fails to finish when it is told to.
+struct FlakyInstall {
+    inner: Arc<dyn Install>,
+    group: GroupId,
+    refuse: u64,
+    refused: AtomicU64,
+    forget: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl Install for FlakyInstall {
+    async fn page(&self, page: Page) -> Result<(), StoreError> {
+        self.inner.page(page).await
+    }
+
+    async fn finish(&self, head: GroupHead) -> Result<(), StoreError> {
+        if self.refused.fetch_add(1, Ordering::SeqCst) < self.refuse {
+            return Err(broken(self.group));
+        }
+        self.inner.finish(head).await?;
+        if take(&self.forget) { Err(broken(self.group)) } else { Ok(()) }
+    }
 }
 
 fn take(counter: &AtomicU64) -> bool {
@@ -36,8 +76,20 @@ fn broken(group: GroupId) -> StoreError {
 
 impl Flaky {
     pub(super) fn over(inner: Arc<dyn MetaStore>) -> Self {
-        let (refuse, forget, incarnation) = Default::default();
-        Self { inner, refuse, forget, never_durable: AtomicBool::new(false), incarnation }
+        Self {
+            inner,
+            refuse: AtomicU64::default(),
+            forget: AtomicU64::default(),
+            never_durable: AtomicBool::default(),
+            incarnation: AtomicU64::default(),
+            disk_failed: AtomicBool::default(),
+            refuse_install: AtomicU64::default(),
+            forget_install: Arc::default(),
+            loads: AtomicU64::default(),
+            loads_at_commit: Mutex::default(),
+            hold_incarnation: AtomicBool::default(),
+            held: Notify::new(),
+        }
     }
 }
 
@@ -64,11 +116,16 @@ impl MetaStore for Flaky {
     }
 
     async fn load(&self, group: GroupId, need: &Need) -> Result<Loaded, StoreError> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
         self.inner.load(group, need).await
     }
 
     async fn commit(&self, batch: Batch<'_>) -> Result<(), StoreError> {
         let group = batch.group;
+        self.loads_at_commit.lock().push(self.loads.load(Ordering::SeqCst));
+        if self.disk_failed.load(Ordering::SeqCst) {
+            return Err(StoreError::Disk(std::io::Error::other("a test's disk").into()));
+        }
         if take(&self.refuse) {
             return Err(broken(group));
         }
@@ -84,6 +141,10 @@ impl MetaStore for Flaky {
     }
 
     async fn server_incarnation(&self) -> Result<u64, StoreError> {
+        if self.hold_incarnation.load(Ordering::SeqCst) {
+            self.held.notify_one();
+            std::future::pending::<()>().await;
+        }
         Ok(self.incarnation.load(Ordering::SeqCst))
     }
 
@@ -153,6 +214,8 @@ impl MetaStore for Flaky {
     }
 
     async fn begin_install(&self, group: GroupId) -> Result<Arc<dyn Install>, StoreError> {
-        self.inner.begin_install(group).await
+        let inner = self.inner.begin_install(group).await?;
+        let (refuse, forget) = (self.refuse_install.load(Ordering::SeqCst), Arc::clone(&self.forget_install));
+        Ok(Arc::new(FlakyInstall { inner, group, refuse, refused: AtomicU64::default(), forget }))
     }
 }

@@ -35,6 +35,7 @@ impl StoreBuilder<TypeConfig, RaftLog, Applier, (TempDir, SharedLog)> for Builde
             store: Arc::new(store),
             log: None,
             cache_bytes_max: 1 << 20,
+            fatal: Arc::new(AbortProcess),
             stop: CancellationToken::new(),
         });
         Ok(((directory, log), raft_log, Applier::new(Arc::new(machine))))

@@ -1,0 +1,78 @@
+//! One group's state machine without raft around it.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use buzon_meta_store::sqlite::SqliteStore;
+use buzon_types::id::DIRECTORY;
+use openraft::EntryPayload;
+use openraft::entry::RaftEntry as _;
+use openraft::vote::RaftLeaderId as _;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::cluster::Outcomes;
+use super::create_tenant;
+use super::flaky::Flaky;
+use crate::apply::{Machine, MachineParts};
+use crate::log::shared::FatalHandler;
+use crate::type_config::{Entry, LeaderId, LogCommand, LogId};
+
+#[derive(Default)]
+struct CountFatal(AtomicU64);
+
+impl FatalHandler for CountFatal {
+    fn fatal(&self, _: &(dyn Error + 'static)) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+struct Bench {
+    machine: Machine,
+    flaky: Arc<Flaky>,
+    fatal: Arc<CountFatal>,
+    _directory: TempDir,
+}
+
+async fn bench(cache_bytes_max: usize) -> Bench {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&directory.path().join("rows.sqlite"), Arc::new(Outcomes)).await.unwrap();
+    let (flaky, fatal) = (Arc::new(Flaky::over(Arc::new(store))), Arc::new(CountFatal::default()));
+    let machine = Machine::new(MachineParts {
+        group: DIRECTORY,
+        store: Arc::clone(&flaky) as _,
+        log: None,
+        cache_bytes_max,
+        fatal: Arc::clone(&fatal) as _,
+        stop: CancellationToken::new(),
+    });
+    Bench { machine, flaky, fatal, _directory: directory }
+}
+
+/// As many commands, each about a row of its own.
+fn entries(count: u64) -> Vec<Entry> {
+    let entry = |index| {
+        let command = buzon_proto::log::encode_entry(&create_tenant(&format!("tenant {index}")));
+        Entry::new(LogId::new(LeaderId::new(1, 1), index), EntryPayload::Normal(LogCommand(command)))
+    };
+    (0..count).map(entry).collect()
+}
+
+#[tokio::test]
+async fn a_failed_disk_of_the_database_ends_the_process_and_is_not_tried_again() {
+    let bench = bench(1 << 20).await;
+    bench.flaky.disk_failed.store(true, Ordering::SeqCst);
+    bench.machine.apply(&entries(3)).await.unwrap_err();
+    assert_eq!(bench.fatal.0.load(Ordering::SeqCst), 1);
+    assert_eq!(bench.flaky.loads_at_commit.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn a_batch_that_needs_more_rows_than_fit_loads_them_bit_by_bit() {
+    let bench = bench(1).await;
+    let outcomes = bench.machine.apply(&entries(100)).await.unwrap();
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Some(Ok(_)))), "{outcomes:?}");
+    let loads_at_first_commit = bench.flaky.loads_at_commit.lock()[0];
+    assert!(loads_at_first_commit <= 10, "{loads_at_first_commit} loads before anything was written");
+}
