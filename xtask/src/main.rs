@@ -87,12 +87,14 @@ fn test(long: bool) -> anyhow::Result<()> {
     packages::install()?;
     // One command with all features, so that nothing is built twice.
     cargo(&["build", "--workspace", "--all-targets", "--all-features"])?;
-    let mut tests = Command::new("cargo");
-    tests.args(["test", "--workspace", "--all-features", "--all-targets"]);
-    if long {
-        tests.env("BUZON_TEST_LONG", "1");
+    for kinds in [&["--lib", "--bins", "--tests"][..], &["--doc"]] {
+        let mut tests = Command::new("cargo");
+        tests.args(["test", "--workspace", "--all-features"]).args(kinds);
+        if long {
+            tests.env("BUZON_TEST_LONG", "1");
+        }
+        run(&mut tests)?;
     }
-    run(&mut tests)?;
     fuzz::run(if long { 600 } else { 20 })
 }
 
