@@ -126,7 +126,7 @@ impl Connection {
             };
             let event = match event {
                 // A message comes in thousands of pieces: these are not worth a command's future each.
-                Event::AppendChunk(bytes) if append::receive(ctx, &bytes) == Then::Continue => continue,
+                Event::AppendChunk(bytes) if append::receive(ctx, &bytes) => continue,
                 event => event,
             };
             match self.run_event(event).await? {

@@ -8,6 +8,7 @@ use buzon_imap::command::{MailboxArg, Tag};
 use buzon_imap::response::{Response, Status};
 use buzon_imap::session::{Session, State};
 use buzon_meta_client::account::AccountHandle;
+use buzon_meta_client::error::{MetaError, WriteOutcome};
 use buzon_model::command::{Command, ShardCommand};
 use buzon_model::read::{At, MailboxList, ReadAt};
 use buzon_model::reply::Reply;
@@ -38,6 +39,8 @@ pub(crate) struct Services {
     pub(crate) authenticator: Authenticator,
     /// Memory for messages on their way in.
     pub(crate) budget: Budget,
+    /// Memory for bodies that are searched: its own, so that searches hold back no message.
+    pub(crate) search_budget: Budget,
     pub(crate) metrics: Metrics,
     /// For STARTTLS.
     pub(crate) tls: Option<Arc<ServerConfig>>,
@@ -185,6 +188,13 @@ impl Ctx {
         self.selected.take()
     }
 
+    /// A change of many messages failed. It goes in steps, and of some it may not be known whether they were made.
+    pub(crate) fn may_be_behind(&mut self, error: MetaError) -> CommandError {
+        let untouched = error.outcome() == WriteOutcome::NotApplied;
+        self.behind |= !untouched || matches!(error, MetaError::Rejected(_));
+        error.into()
+    }
+
     /// Puts a command of this account into its shard's log.
     pub(crate) async fn propose(&mut self, command: ShardCommand) -> Result<Reply, CommandError> {
         let shard = self.account()?.handle.shard;
@@ -200,13 +210,14 @@ impl Ctx {
         Ok(self.take(read))
     }
 
-    /// A mailbox by its name.
+    /// A mailbox by its name, as new as can be.
     pub(crate) async fn find_mailbox(
         &mut self,
         name: &MailboxName,
     ) -> Result<Option<MailboxRow>, CommandError> {
-        let list = self.list_mailboxes().await?;
-        Ok(list.mailboxes.into_iter().find(|row| row.name == *name))
+        let account = &self.account()?.handle;
+        let read = self.services.meta.mailbox(account, name, ReadAt::Linearizable).await?;
+        Ok(self.take(read))
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) async fn handle(ctx: &mut Ctx, event: Event) -> io::Result<Then> {
     match event {
         Event::Command(Command { tag, body }) => command(ctx, tag, body).await,
         Event::AppendStart(start) => append::begin(ctx, start).await,
-        Event::AppendChunk(bytes) => Ok(append::receive(ctx, &bytes)),
+        Event::AppendChunk(bytes) => Ok(append::make_room(ctx, &bytes).await),
         Event::AppendEnd => {
             let Some(receiving) = ctx.receiving.take() else { return Ok(Then::Close) };
             let (tag, started) = (receiving.tag().clone(), Instant::now());

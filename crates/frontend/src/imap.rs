@@ -22,6 +22,9 @@ use crate::options::ImapOptions;
 use crate::tls::HANDSHAKE_MAX;
 use crate::wire::Stream;
 
+/// Bodies that are searched at one time, over all sessions: some of the largest, hundreds of the usual size.
+const SEARCHED_BYTES_MAX: u64 = 128 << 20;
+
 /// What IMAP works with.
 pub struct Dependencies {
     /// Metadata.
@@ -49,7 +52,9 @@ impl Imap {
         let authenticator =
             Authenticator::new(Arc::clone(&meta), options.password_checks_max, options.failure_delay);
         let metrics = Metrics::new(&meter);
-        Self { services: Arc::new(Services { options, meta, bodies, authenticator, budget, metrics, tls }) }
+        let search_budget = Budget::new(SEARCHED_BYTES_MAX.max(options.append_bytes_max));
+        let services = Services { options, meta, bodies, authenticator, budget, search_budget, metrics, tls };
+        Self { services: Arc::new(services) }
     }
 
     /// For a listener: TLS from the first byte, or plaintext with STARTTLS.

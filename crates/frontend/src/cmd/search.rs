@@ -18,6 +18,7 @@ use buzon_imap::response::{Response, Status};
 use buzon_message::search::Needle;
 use buzon_message::summary::Summary;
 use buzon_model::read::{Columns, MessageRead};
+use buzon_types::id::AccountId;
 use buzon_types::uid::{ModSeq, Uid};
 use buzon_types::uid_set::UidSet;
 use futures::stream::{self, StreamExt};
@@ -30,8 +31,6 @@ use evaluate::{Known, evaluate};
 
 /// Bodies that are searched at one time.
 const BODIES_MAX: usize = 4;
-/// Larger messages are counted against the memory for whole messages while they are searched.
-const UNCOUNTED_BYTES_MAX: u64 = 256 * 1024;
 /// Messages whose summaries are asked for in one request, so that what is open stays bounded.
 const SUMMARIES_TOGETHER_MAX: u32 = 2_000;
 
@@ -138,9 +137,9 @@ async fn by_contents(
                 None => unread.push((message, summary)),
             }
         }
-        let services = &ctx.services;
+        let (services, account) = (&ctx.services, ctx.account()?.handle.account);
         let mut read = stream::iter(unread)
-            .map(|(message, summary)| read_and_evaluate(services, Arc::clone(key), message, summary))
+            .map(|(message, summary)| read_and_evaluate(services, account, Arc::clone(key), message, summary))
             .buffer_unordered(BODIES_MAX);
         while let Some(hit) = read.next().await {
             if let Some(message) = hit? {
@@ -154,15 +153,15 @@ async fn by_contents(
 /// A body is searched on a thread of its own: decoding 50 MB takes a while.
 async fn read_and_evaluate(
     services: &Services,
+    account: AccountId,
     key: Arc<Key>,
     message: MessageRead,
     summary: Summary,
 ) -> Result<Option<MessageRead>, CommandError> {
-    let mut memory = services.budget.reserve();
-    if message.row.size > UNCOUNTED_BYTES_MAX {
-        let reserved = memory.grow_to(message.row.size).await;
-        reserved.map_err(|error| CommandError::no(Code::Unavailable, error.to_string()))?;
-    }
+    let mut memory = services.search_budget.reserve_for(account, services.options.append_bytes_max);
+    // One that came by another way may be larger than all there is.
+    let reserved = memory.wait_for(message.row.size.min(memory.bytes_max())).await;
+    reserved.map_err(|error| CommandError::no(Code::Unavailable, error.to_string()))?;
     let body = services.bodies.get(&message.row.body).await?;
     let row = message.row;
     let search = move || evaluate(&key, &Known::body(&row, &summary, &body));

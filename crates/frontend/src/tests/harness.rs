@@ -40,6 +40,9 @@ pub(super) struct Server {
     pub(super) imap: Imap,
     pub(super) account: AccountId,
     pub(super) drain: CancellationToken,
+    /// Memory for messages on their way in.
+    pub(super) budget: Budget,
+    pub(super) store: Arc<InMemory>,
 }
 
 impl Server {
@@ -51,19 +54,35 @@ impl Server {
         Self::secured(options, quota, None)
     }
 
+    /// With so much memory for messages on their way in.
+    pub(super) fn with_budget(bytes: u64) -> Self {
+        let options = ImapOptions {
+            failure_delay: Duration::ZERO,
+            append_bytes_max: 1 << 20,
+            ..ImapOptions::default()
+        };
+        Self::assembled(options, Quota::default(), None, Budget::new(bytes))
+    }
+
     pub(super) fn secured(options: ImapOptions, quota: Quota, tls: Option<Arc<ServerConfig>>) -> Self {
+        Self::assembled(options, quota, tls, Budget::new(256 << 20))
+    }
+
+    fn assembled(options: ImapOptions, quota: Quota, tls: Option<Arc<ServerConfig>>, budget: Budget) -> Self {
         let meta = MemoryMeta::new();
         let account = meta.create_account(ADDRESS, &CREDENTIAL, quota);
         let meter = global::meter("test");
-        let bodies = Bodies::over(Arc::new(InMemory::new()), &Options::folder("unused"), &meter);
+        let store = Arc::new(InMemory::new());
+        let bodies = Bodies::over(Arc::<InMemory>::clone(&store), &Options::folder("unused"), &meter);
         let dependencies = Dependencies {
             meta: Arc::<MemoryMeta>::clone(&meta),
             bodies,
-            budget: Budget::new(256 << 20),
+            budget: budget.clone(),
             meter,
             tls,
         };
-        Self { meta, imap: Imap::new(options, dependencies), account, drain: CancellationToken::new() }
+        let imap = Imap::new(options, dependencies);
+        Self { meta, imap, account, drain: CancellationToken::new(), budget, store }
     }
 
     /// A client from the same machine, the greeting not yet read.

@@ -176,3 +176,69 @@ async fn copy_and_move_tell_the_new_uids() {
         )
         .await;
 }
+
+/// Memory is taken as bytes come, so what is announced and never sent holds up nobody.
+#[tokio::test(start_paused = true)]
+async fn announced_messages_hold_no_memory_that_others_need() {
+    let server = Server::with_budget(2 << 20);
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        let mut line = server.log_in().await;
+        line.send(&format!("a APPEND INBOX {{{}}}", 1 << 20)).await;
+        assert!(line.read_patiently().await.starts_with("+ "));
+        waiting.push(line);
+    }
+    server.budget.reserve().grow_to(1 << 20).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_finds_no_memory_is_read_to_its_end_and_refused() {
+    let server = Server::with_budget(2 << 20);
+    let mut line = server.log_in().await;
+    line.send(&format!("a APPEND INBOX {{{}}}", 1 << 20)).await;
+    assert!(line.read_patiently().await.starts_with("+ "));
+    let mut all = server.budget.reserve();
+    all.grow_to((2 << 20) - (64 << 10)).await.unwrap();
+    line.send_raw(&vec![b'x'; 1 << 20]).await;
+    line.send("").await;
+    assert!(line.read_patiently().await.starts_with("a NO [UNAVAILABLE]"));
+    all.grow_to(2 << 20).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_trickles_gives_its_memory_back() {
+    let server = Server::with_budget(2 << 20);
+    let mut line = server.log_in().await;
+    line.send("a APPEND INBOX {100000}").await;
+    assert!(line.read_patiently().await.starts_with("+ "));
+    for _ in 0..3 {
+        line.send_raw(&[b'x'; 10]).await;
+        tokio::time::advance(std::time::Duration::from_secs(60)).await;
+        tokio::task::yield_now().await;
+    }
+    line.send_raw(&[b'x'; 10]).await;
+    server.budget.reserve().grow_to(2 << 20).await.unwrap();
+    line.send_raw(&vec![b'x'; 100_000 - 40]).await;
+    line.send("").await;
+    assert!(line.read_patiently().await.starts_with("a NO [LIMIT]"));
+}
+
+#[tokio::test]
+async fn an_expunge_of_nothing_and_a_look_at_one_mailbox_cost_next_to_nothing() {
+    let server = Server::start();
+    let mut line = server.log_in().await;
+    line.command("a", "APPEND INBOX {1+}\r\nx").await;
+    line.command("b", "SELECT INBOX").await;
+    let (entries, lists) = (server.meta.entries(), server.meta.lists());
+    for (tag, text) in [
+        ("c", "EXPUNGE"),
+        ("d", "UID EXPUNGE 1"),
+        ("e", "STATUS Trash (MESSAGES)"),
+        ("f", "UID COPY 9 Trash"),
+        ("g", "CLOSE"),
+    ] {
+        let answer = line.command(tag, text).await;
+        assert!(answer.last().unwrap().starts_with(&format!("{tag} OK")), "{answer:?}");
+    }
+    assert_eq!((server.meta.entries(), server.meta.lists()), (entries, lists));
+}
