@@ -7,7 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use buzon_tests::imap::{Imap, Response};
 use buzon_tests::lmtp::Lmtp;
-use buzon_tests::server::Server;
+use buzon_tests::seed::{is_long, seed};
+use buzon_tests::server::{Server, Start};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 fn told<'a>(server: &'a Server, name: &str) -> anyhow::Result<&'a str> {
     let line = server.printed.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -99,5 +102,23 @@ fn probes_and_metrics_answer() -> anyhow::Result<()> {
     ensure!(counter("buzon_imap_commands_total", "command=\"NOOP\""), "no counter of NOOP in\n{metrics}");
     let deliveries = metrics.lines().any(|line| line.starts_with("buzon_lmtp_") && !line.ends_with(" 0"));
     ensure!(deliveries, "no counter of deliveries in\n{metrics}");
+    Ok(())
+}
+
+#[test]
+fn a_first_start_that_is_killed_at_any_moment_is_made_good_by_the_next() -> anyhow::Result<()> {
+    let mut random = StdRng::seed_from_u64(seed("demo"));
+    let rounds = if is_long() { 40 } else { 6 };
+    for _ in 0..rounds {
+        let mut server = Server::prepare()?;
+        server.start_as(Start { arguments: vec!["--demo".into()], ..Start::default() });
+        for _ in 0..3 {
+            server.start_and_kill(Duration::from_millis(random.random_range(50..900)))?;
+        }
+        server.restart()?;
+        let status = login(&server)?.ok("STATUS INBOX (MESSAGES)")?.status_items()?;
+        ensure!(status["MESSAGES"] > 0, "the demo has no mail");
+        assert_eq!(server.complaints(), Vec::<String>::new());
+    }
     Ok(())
 }

@@ -11,6 +11,9 @@ use buzon_tests::server::{Server, Start};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+#[path = "kill9/accounts.rs"]
+mod accounts;
+
 const PEOPLE: u64 = 3;
 /// Of the messages that were read back before, one in so many is read again after each kill; all at the end.
 const AGAIN_ONE_IN: u32 = 30;
