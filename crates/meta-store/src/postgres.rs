@@ -25,8 +25,9 @@ use session::PostgresSession;
 
 /// Statements kept prepared on each connection: all that this crate has.
 const STATEMENTS_MAX: usize = 256;
-/// How long a caller waits for a connection before it is told that the database is unavailable.
-const ACQUIRE_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a caller waits for a connection, or for a server that is away to come back, before it is told that the
+/// database is unavailable. A restart takes a second or two.
+const ACQUIRE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// What every connection runs under.
 const SETTINGS: [(&str, &str); 8] = [
