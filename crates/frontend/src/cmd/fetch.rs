@@ -7,6 +7,7 @@
 //! the socket: the client's pace is the pace of the reading.
 
 mod content;
+mod decoding;
 mod write;
 
 use std::sync::Arc;
@@ -49,7 +50,11 @@ struct Plan {
 pub(crate) async fn run(ctx: &mut Ctx, tag: &Tag, body: Fetch) -> Result<Done, CommandError> {
     let plan = plan(ctx, body).await?;
     let wanted = plan.uids.len();
-    let told = messages(ctx, &plan).await?;
+    let Told { messages: told, unread } = messages(ctx, &plan).await?;
+    // The others were told all the same: one damaged message is no reason to keep a mailbox from its reader.
+    if let Some(error) = unread {
+        return Err(error);
+    }
     // A number that the client saw, of a message whose last trace is gone (RFC 2180 §4.1.2).
     if plan.numbering == Numbering::Sequence && told < wanted {
         return Err(CommandError::no(Code::ExpungeIssued, "some of the messages are gone"));
@@ -71,7 +76,9 @@ async fn plan(ctx: &mut Ctx, body: Fetch) -> Result<Plan, CommandError> {
         uids = uids.intersection(&changed);
     }
     let asks_modseq = body.items.contains(&FetchItem::ModSeq);
-    ctx.enabled.condstore |= asks_modseq || body.changed_since.is_some();
+    if asks_modseq || body.changed_since.is_some() {
+        ctx.enable_condstore();
+    }
     Ok(Plan {
         uids,
         numbering: body.numbering,
@@ -119,26 +126,51 @@ fn may_need_body(item: &FetchItem) -> bool {
     )
 }
 
-/// Tells all messages; returns how many.
-async fn messages(ctx: &mut Ctx, plan: &Plan) -> Result<u64, CommandError> {
+/// How far telling came.
+#[derive(Default)]
+struct Told {
+    /// Whether told or passed over.
+    messages: u64,
+    /// Why the first that was passed over could not be read.
+    unread: Option<CommandError>,
+}
+
+impl Told {
+    /// Goes on after a message that cannot be read; not after what will befall the next one too.
+    fn pass_over(&mut self, error: CommandError) -> Result<(), CommandError> {
+        let of_message = match &error {
+            CommandError::Bodies(error) => !error.is_retryable(),
+            CommandError::Summary(_) | CommandError::Refused { .. } => true,
+            CommandError::Meta(_) | CommandError::Connection(_) | CommandError::State => false,
+        };
+        if !of_message {
+            return Err(error);
+        }
+        self.unread.get_or_insert(error);
+        Ok(())
+    }
+}
+
+/// Tells all messages.
+async fn messages(ctx: &mut Ctx, plan: &Plan) -> Result<Told, CommandError> {
+    let mut told = Told::default();
     if plan.uids.is_empty() {
-        return Ok(0);
+        return Ok(told);
     }
     let (account, mailbox, at) = (&ctx.account()?.handle, ctx.selected()?.key.mailbox, ctx.read_at()?);
     let mut rows = ctx.services.meta.fetch(account, mailbox, &plan.uids, plan.columns, at).await?;
-    let mut told = 0;
     while let Some(chunk) = rows.next().await {
         let chunk = chunk?;
-        told += chunk.len() as u64;
+        told.messages += chunk.len() as u64;
         know_keywords(ctx, &chunk).await?;
         if plan.sets_seen {
             for group in chunk.chunks(SEEN_TOGETHER_MAX) {
                 let mut group = group.to_vec();
                 let seen = set_seen(ctx, &mut group).await?;
-                tell(ctx, plan, group, &seen).await?;
+                tell(ctx, plan, group, &seen, &mut told).await?;
             }
         } else {
-            tell(ctx, plan, chunk, &UidSet::new()).await?;
+            tell(ctx, plan, chunk, &UidSet::new(), &mut told).await?;
         }
     }
     Ok(told)
@@ -189,25 +221,35 @@ fn update(read: &mut MessageRead, state: &FlagState) {
 }
 
 /// Writes messages, reading the contents of the next ones meanwhile.
-async fn tell(ctx: &mut Ctx, plan: &Plan, rows: Vec<MessageRead>, seen: &UidSet) -> Result<(), CommandError> {
-    if !plan.reads_bodies {
-        for row in &rows {
-            write::message(ctx, plan, row, &Prepared::default(), seen).await?;
-        }
-        return Ok(());
-    }
-    let bodies = ctx.services.bodies.clone();
-    let items = Arc::clone(&plan.items);
-    let prepared = stream::iter(rows).map(|row| {
+async fn tell(
+    ctx: &mut Ctx,
+    plan: &Plan,
+    rows: Vec<MessageRead>,
+    seen: &UidSet,
+    told: &mut Told,
+) -> Result<(), CommandError> {
+    let (bodies, items) = (ctx.services.bodies.clone(), Arc::clone(&plan.items));
+    let reads_bodies = plan.reads_bodies;
+    let prepared = stream::iter(rows).map(move |row| {
         let (bodies, items) = (bodies.clone(), Arc::clone(&items));
         async move {
-            let prepared = prepare(&bodies, &row, &items).await;
+            let prepared = if reads_bodies {
+                prepare(&bodies, &row, &items).await
+            } else {
+                Prepared::without_contents(&row).map_err(CommandError::from)
+            };
             (row, prepared)
         }
     });
     let mut prepared = prepared.buffered(PREPARED_MAX);
     while let Some((row, contents)) = prepared.next().await {
-        write::message(ctx, plan, &row, &contents?, seen).await?;
+        match contents {
+            Ok(contents) => write::message(ctx, plan, &row, &contents, seen).await?,
+            Err(error) => {
+                told.pass_over(error)?;
+                write::flags(ctx, plan, &row, seen).await?;
+            }
+        }
     }
     Ok(())
 }

@@ -5,8 +5,6 @@ use std::ops::Range;
 use buzon_imap::command::Numbering;
 use buzon_imap::command::fetch::FetchItem;
 use buzon_imap::response::fetch::{FetchWriter, Rfc822};
-use buzon_message::binary::TransferDecoder;
-use buzon_message::part::TransferEncoding;
 use buzon_message::summary::Summary;
 use buzon_model::read::MessageRead;
 use buzon_types::body_ref::BodyRef;
@@ -15,7 +13,8 @@ use buzon_types::uid_set::UidSet;
 use futures::StreamExt;
 
 use super::Plan;
-use super::content::{Content, Prepared};
+use super::content::{Content, Prepared, Source};
+use super::decoding::{Decoder, Decoding};
 use crate::ctx::Ctx;
 use crate::rescue::CommandError;
 use crate::wire::Wire;
@@ -29,26 +28,24 @@ pub(super) async fn message(
     seen: &UidSet,
 ) -> Result<(), CommandError> {
     let Some(number) = ctx.selected()?.number(message.row.uid) else { return Ok(()) };
-    let decoded;
-    let summary = match (&prepared.summary, &message.summary) {
-        (Some(summary), _) => Some(summary),
-        (None, Some(bytes)) => {
-            decoded = Summary::decode(bytes.clone())?;
-            Some(&decoded)
-        }
-        (None, None) => None,
-    };
+    let summary = prepared.summary.as_ref();
     let mut line = Line { number, begun: false };
     if plan.numbering == Numbering::Uid || plan.items.contains(&FetchItem::Uid) {
         line.writer(ctx).uid(message.row.uid);
     }
+    let bodies = ctx.services.bodies.clone();
+    let mut source = Source::new(&bodies, message, summary);
     for (at, item) in plan.items.iter().enumerate() {
-        let content = prepared.contents.get(at).unwrap_or(&Content::None);
-        if *content == Content::None {
-            line.cheap(ctx, item, message, summary)?;
-        } else {
-            line.content(ctx, item, content, &message.row.body).await?;
+        match prepared.contents.get(at) {
+            None | Some(Content::None) => line.cheap(ctx, item, message, summary)?,
+            Some(Content::Later) => {
+                let content = source.later(item).await.map_err(|error| broken(&error))?;
+                line.content(ctx, item, &content, &message.row.body).await?;
+            }
+            Some(content) => line.content(ctx, item, content, &message.row.body).await?,
         }
+        // One item may be asked for many times.
+        ctx.wire.flush_if_full().await?;
     }
     if seen.contains(message.row.uid) && !plan.items.contains(&FetchItem::Flags) {
         line.cheap(ctx, &FetchItem::Flags, message, summary)?;
@@ -60,6 +57,29 @@ pub(super) async fn message(
     line.writer(ctx).end();
     ctx.wire.flush_if_full().await?;
     Ok(())
+}
+
+/// Of a message that cannot be read: its flags, if the attempt changed them.
+pub(super) async fn flags(
+    ctx: &mut Ctx,
+    plan: &Plan,
+    message: &MessageRead,
+    seen: &UidSet,
+) -> Result<(), CommandError> {
+    let Some(number) = ctx.selected()?.number(message.row.uid) else { return Ok(()) };
+    if !seen.contains(message.row.uid) {
+        return Ok(());
+    }
+    let mut line = Line { number, begun: false };
+    if plan.numbering == Numbering::Uid {
+        line.writer(ctx).uid(message.row.uid);
+    }
+    line.cheap(ctx, &FetchItem::Flags, message, None)?;
+    if ctx.enabled.condstore {
+        line.writer(ctx).modseq(message.row.modseq);
+    }
+    line.writer(ctx).end();
+    Ok(ctx.wire.flush_if_full().await?)
 }
 
 /// A response under way. The writer is made anew for each item, since the output may have been flushed between.
@@ -119,7 +139,7 @@ impl Line {
         body: &BodyRef,
     ) -> Result<(), CommandError> {
         let bytes = match content {
-            Content::None => return Ok(()),
+            Content::None | Content::Later => return Ok(()),
             Content::Nil => return self.nil(ctx, item),
             Content::Size(bytes) => {
                 if let FetchItem::BinarySize(part) = item {
@@ -133,10 +153,10 @@ impl Line {
         };
         self.literal(ctx, item, bytes);
         match content {
-            Content::Ready(bytes) => ctx.wire.output.extend_from_slice(bytes),
+            Content::Ready(bytes) => ctx.wire.send(bytes.clone()).await?,
             Content::Range(range) => stream(ctx, body, range.clone()).await?,
-            Content::Decoded { range, encoding, window } => {
-                stream_decoded(ctx, body, range.clone(), *encoding, window.clone()).await?;
+            Content::Decoded { range, decoding, window } => {
+                stream_decoded(ctx, body, range.clone(), *decoding, window.clone()).await?;
             }
             _ => {}
         }
@@ -165,9 +185,9 @@ impl Line {
     }
 }
 
-/// A literal was announced: if its bytes do not come, the connection cannot be followed any further.
-fn broken(error: &buzon_bodies::BodiesError) -> CommandError {
-    tracing::error!(error = error as &dyn std::error::Error, "body ends in the middle of a literal");
+/// A response was begun: if its bytes do not come, the connection cannot be followed any further.
+fn broken(error: &(dyn std::error::Error + 'static)) -> CommandError {
+    tracing::error!(error, "body ends in the middle of a response");
     CommandError::Connection(std::io::ErrorKind::UnexpectedEof.into())
 }
 
@@ -183,11 +203,11 @@ async fn stream_decoded(
     ctx: &mut Ctx,
     body: &BodyRef,
     range: Range<u64>,
-    encoding: TransferEncoding,
+    decoding: Decoding,
     window: Range<u64>,
 ) -> Result<(), CommandError> {
     let mut pieces = std::pin::pin!(ctx.services.bodies.stream(body, range));
-    let (mut decoder, mut decoded, mut at) = (TransferDecoder::new(encoding), Vec::new(), 0);
+    let (mut decoder, mut decoded, mut at) = (Decoder::new(decoding), Vec::new(), 0);
     loop {
         let piece = pieces.next().await;
         let ended = piece.is_none();

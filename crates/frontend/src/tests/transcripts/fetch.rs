@@ -173,3 +173,77 @@ async fn numbers_that_do_not_exist_are_refused_and_uids_passed_over() {
     assert_eq!(text(&mut line, "UID FETCH 2:3 FLAGS").await.lines().count(), 1);
     assert_eq!(text(&mut line, "UID FETCH 5:* FLAGS").await.lines().count(), 2, "the last is always in n:*");
 }
+
+async fn append(line: &mut Line, message: &str) {
+    line.send_raw(format!("a APPEND INBOX {{{}+}}\r\n{message}\r\n", message.len()).as_bytes()).await;
+    assert!(line.read().await.starts_with("a OK"));
+}
+
+#[tokio::test]
+async fn text_goes_out_with_crlf_whatever_was_encoded() {
+    let server = Server::start();
+    let mut line = server.log_in().await;
+    let encode = |text: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
+    let long = "line\n".repeat(100_000);
+    for (kind, text) in [("text/plain", "a\nb\r\n"), ("application/x", "a\nb\r\n"), ("text/plain", &long)] {
+        let head = format!("Content-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\n\r\n");
+        append(&mut line, &format!("{head}{}", encode(text))).await;
+    }
+    line.command("b", "EXAMINE INBOX").await;
+    for (message, bytes) in [(1, 6), (2, 5), (3, 600_000)] {
+        line.send(&format!("c FETCH {message} (BINARY.SIZE[1] BINARY.PEEK[1])")).await;
+        let head = line.read().await;
+        let expected = format!("* {message} FETCH (BINARY.SIZE[1] {bytes} BINARY[1] ~{{{bytes}}}");
+        assert_eq!(head, expected);
+        let content = line.read_exact(bytes).await;
+        match message {
+            1 => assert_eq!(content, b"a\r\nb\r\n"),
+            2 => assert_eq!(content, b"a\nb\r\n"),
+            _ => assert_eq!(content, "line\r\n".repeat(100_000).as_bytes()),
+        }
+        assert_eq!(line.read().await, ")");
+        assert_eq!(line.read().await, "c OK Done");
+    }
+}
+
+/// What does not fit in memory beside the others is made while it is written.
+#[tokio::test]
+async fn a_large_header_may_be_asked_for_many_times() {
+    let server = Server::start();
+    let mut line = server.log_in().await;
+    let fields: String = (0..4_000).map(|at| format!("X-Field-{at}: {}\r\n", "x".repeat(60))).collect();
+    append(&mut line, &format!("{fields}\r\nbody")).await;
+    line.command("b", "EXAMINE INBOX").await;
+    let items: String =
+        (0..20).map(|at| format!("BODY.PEEK[HEADER.FIELDS.NOT (X-Field-0 X-{at})] ")).collect();
+    line.send(&format!("c FETCH 1 ({items}BODY.PEEK[HEADER.FIELDS (X-Field-7)])")).await;
+    let expected = format!("{}\r\n", fields.split_once("\r\n").unwrap().1);
+    for _ in 0..20 {
+        let head = line.read().await;
+        assert!(head.ends_with(&format!("{{{}}}", expected.len())), "{head}");
+        assert_eq!(line.read_exact(expected.len()).await, expected.as_bytes());
+    }
+    assert_eq!(line.read().await, " BODY[HEADER.FIELDS (X-Field-7)] {75}");
+    assert!(line.read().await.starts_with("X-Field-7: x"));
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_is_passed_over() {
+    use object_store::{ObjectStore, ObjectStoreExt};
+    let server = Server::start();
+    let mut line = server.log_in().await;
+    append(&mut line, "Subject: one\r\n\r\nfirst").await;
+    let objects: Vec<_> = futures::TryStreamExt::try_collect(server.store.list(None)).await.unwrap();
+    for message in ["Subject: two\r\n\r\nsecond", "Subject: three\r\n\r\nthird"] {
+        append(&mut line, message).await;
+    }
+    for object in objects {
+        server.store.delete(&object.location).await.unwrap();
+    }
+    line.command("b", "SELECT INBOX").await;
+    let answer = text(&mut line, "FETCH 1:3 (BODY[TEXT])").await;
+    assert!(answer.contains("* 1 FETCH (FLAGS (\\Seen \\Recent))"), "{answer}");
+    assert!(answer.contains("second") && answer.contains("third"), "{answer}");
+    assert!(answer.contains("t NO [CORRUPTION]"), "{answer}");
+    assert!(text(&mut line, "FETCH 2:3 (BODY[TEXT])").await.ends_with("t OK Done"));
+}
