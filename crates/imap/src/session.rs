@@ -227,7 +227,8 @@ impl Session {
         self.names = names;
     }
 
-    /// How many commands were refused so far: the caller disconnects a client that sends nothing else.
+    /// How many commands were refused since the last one that was not: the caller disconnects a client that sends
+    /// nothing else.
     pub fn bad_commands(&self) -> u32 {
         self.bad_commands
     }
@@ -258,7 +259,12 @@ impl Session {
                 }
             };
             match step {
-                Step::Event(event) => return Some(event),
+                Step::Event(event) => {
+                    if matches!(event, Event::Command(_) | Event::AppendEnd) {
+                        self.bad_commands = 0;
+                    }
+                    return Some(event);
+                }
                 Step::Wait => return None,
                 Step::Again => {}
             }

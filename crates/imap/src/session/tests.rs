@@ -105,13 +105,15 @@ fn a_wrong_state_is_refused_before_the_literal_comes() {
     talk.s("a BAD command not allowed in this state\r\n");
     talk.c("b SELECT {5+}\r\nINBOX\r\nc FETCH 1 FLAGS\r\nd NOOP\r\n");
     assert_eq!([talk.bad(), talk.bad()], [Reason::State, Reason::State]);
+    assert_eq!(talk.session.bad_commands(), 3);
     assert_eq!(talk.tag(), "d");
+    assert_eq!(talk.session.bad_commands(), 0);
     talk.session.set_state(State::Authenticated);
     talk.c("e LOGIN a b\r\nf SELECT x\r\ng EXPUNGE\r\n");
     assert_eq!(talk.bad(), Reason::State);
     assert_eq!(talk.tag(), "f");
     assert_eq!(talk.bad(), Reason::State);
-    assert_eq!(talk.session.bad_commands(), 5);
+    assert_eq!(talk.session.bad_commands(), 1);
 }
 
 #[test]
