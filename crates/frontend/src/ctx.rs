@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use buzon_bodies::Bodies;
 use buzon_imap::command::{MailboxArg, Tag};
-use buzon_imap::response::{Response, Status};
+use buzon_imap::response::code::Code;
+use buzon_imap::response::{Condition, Response, Status};
 use buzon_imap::session::{Session, State};
 use buzon_meta_client::account::AccountHandle;
 use buzon_meta_client::error::{MetaError, WriteOutcome};
@@ -15,6 +16,7 @@ use buzon_model::reply::Reply;
 use buzon_model::row::MailboxRow;
 use buzon_types::id::{CredentialVersion, LogIndex};
 use buzon_types::mailbox_name::MailboxName;
+use buzon_types::uid::ModSeq;
 use rustls::ServerConfig;
 
 use crate::auth::Authenticator;
@@ -168,6 +170,18 @@ impl Ctx {
             can_start_tls: self.services.tls.is_some() && self.peer.security == Security::Plaintext,
             may_log_in: self.peer.may_log_in(),
         })
+    }
+
+    /// The session used CONDSTORE: from now on MODSEQ comes with all news of flags. The first time with a mailbox open,
+    /// the client must learn where that stands (RFC 7162 §3.1).
+    pub(crate) fn enable_condstore(&mut self) {
+        if std::mem::replace(&mut self.enabled.condstore, true) {
+            return;
+        }
+        if let Some(selected) = &self.selected {
+            let highest = Code::HighestModSeq(selected.modseq().max(ModSeq::ZERO.next()));
+            self.put(Status::untagged(Condition::Ok, "highest").with(highest));
+        }
     }
 
     /// Tells the protocol where the session stands.

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Instant;
 
+use buzon_imap::command::append::AppendForm;
 use buzon_imap::command::search::Search;
 use buzon_imap::command::{Command, CommandBody, Numbering, Tag};
 use buzon_imap::response::{Condition, Response};
@@ -25,6 +26,13 @@ use crate::sync::{Freshness, catch_up, tell};
 pub(crate) async fn handle(ctx: &mut Ctx, event: Event) -> io::Result<Then> {
     match event {
         Event::Command(Command { tag, body }) => command(ctx, tag, body).await,
+        // Nobody can enable UTF8=ACCEPT here, and without it the form is no syntax (RFC 6855 §4).
+        Event::AppendStart(start) if start.form == AppendForm::Utf8 => {
+            let status = rescue(&start.tag, CommandError::bad("UTF8=ACCEPT is not enabled"))?;
+            ctx.protocol.refuse_append(&status, &mut ctx.wire.output);
+            ctx.services.metrics.command("APPEND", "BAD", std::time::Duration::ZERO);
+            Ok(Then::Continue)
+        }
         Event::AppendStart(start) => append::begin(ctx, start).await,
         Event::AppendChunk(bytes) => Ok(append::make_room(ctx, &bytes).await),
         Event::AppendEnd => {

@@ -13,6 +13,7 @@ use buzon_model::read::{
     At, Columns, CredentialRead, EventKind, MailboxDelta, MailboxList, MessageRead, OpenedMailbox, ReadAt,
 };
 use buzon_model::reply::Outcome;
+use buzon_model::row::MailboxRow;
 use buzon_types::address::Address;
 use buzon_types::id::{GroupId, LogIndex, MailboxId, MailboxKey};
 use buzon_types::mailbox_name::MailboxName;
@@ -33,6 +34,20 @@ pub trait MetaApi: Send + Sync + 'static {
     /// All mailboxes and subscriptions.
     async fn list_mailboxes(&self, account: &AccountHandle, at: ReadAt)
     -> Result<At<MailboxList>, MetaError>;
+    /// One mailbox's row.
+    async fn mailbox(
+        &self,
+        account: &AccountHandle,
+        name: &MailboxName,
+        at: ReadAt,
+    ) -> Result<At<Option<MailboxRow>>, MetaError>;
+    /// What has `\Deleted` in a mailbox.
+    async fn deleted_uids(
+        &self,
+        account: &AccountHandle,
+        mailbox: MailboxId,
+        at: ReadAt,
+    ) -> Result<At<UidSet>, MetaError>;
     /// A mailbox and its UIDs.
     async fn open_mailbox(
         &self,
@@ -101,6 +116,24 @@ impl MetaApi for Meta {
         at: ReadAt,
     ) -> Result<At<MailboxList>, MetaError> {
         Self::list_mailboxes(self, account, at).await
+    }
+
+    async fn mailbox(
+        &self,
+        account: &AccountHandle,
+        name: &MailboxName,
+        at: ReadAt,
+    ) -> Result<At<Option<MailboxRow>>, MetaError> {
+        Self::mailbox(self, account, name, at).await
+    }
+
+    async fn deleted_uids(
+        &self,
+        account: &AccountHandle,
+        mailbox: MailboxId,
+        at: ReadAt,
+    ) -> Result<At<UidSet>, MetaError> {
+        Self::deleted_uids(self, account, mailbox, at).await
     }
 
     async fn open_mailbox(

@@ -12,6 +12,7 @@ use buzon_proto::wire::WireError;
 use buzon_types::address::Address;
 use buzon_types::id::{DIRECTORY, LogIndex, MailboxId};
 use buzon_types::mailbox_name::MailboxName;
+use buzon_types::uid_set::UidSet;
 use tonic::Status;
 
 use crate::account::AccountHandle;
@@ -141,6 +142,54 @@ impl Meta {
         let answer = answer.await?;
         let value = answer.mailbox.map(OpenedMailbox::try_from).transpose()?;
         Ok(At { index: LogIndex(answer.index), value })
+    }
+
+    /// One mailbox's row; `None` if there is none of that name.
+    ///
+    /// # Errors
+    /// As [`Meta::credential`].
+    pub async fn mailbox(
+        &self,
+        of: &AccountHandle,
+        name: &MailboxName,
+        at: ReadAt,
+    ) -> Result<At<Option<MailboxRow>>, MetaError> {
+        let request = pb::GetMailboxRequest {
+            group: of.shard.0,
+            account: of.account.0,
+            read: Some(at.into()),
+            name: name.to_string(),
+        };
+        let answer = self.ask(of.shard, |transport| {
+            let request = request.clone();
+            async move { Ok(client(transport).get_mailbox(request).await?.into_inner()) }
+        });
+        let answer = answer.await?;
+        let value = answer.mailbox.map(MailboxRow::try_from).transpose()?;
+        Ok(At { index: LogIndex(answer.index), value })
+    }
+
+    /// The messages of a mailbox that have `\Deleted`; none if there is no such mailbox.
+    ///
+    /// # Errors
+    /// As [`Meta::credential`].
+    pub async fn deleted_uids(
+        &self,
+        of: &AccountHandle,
+        mailbox: MailboxId,
+        at: ReadAt,
+    ) -> Result<At<UidSet>, MetaError> {
+        let request = pb::DeletedUidsRequest {
+            group: of.shard.0,
+            mailbox: Some(of.mailbox(mailbox).into()),
+            read: Some(at.into()),
+        };
+        let answer = self.ask(of.shard, |transport| async move {
+            Ok(client(transport).deleted_uids(request).await?.into_inner())
+        });
+        let answer = answer.await?;
+        let uids = answer.uids.ok_or(WireError::new("deleted_uids_response.uids"))?;
+        Ok(At { index: LogIndex(answer.index), value: uids.try_into()? })
     }
 
     /// What happened in a mailbox since a modseq.

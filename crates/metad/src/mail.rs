@@ -86,6 +86,22 @@ impl MailService for Mail {
         self.observer.call("OpenMailbox", &metadata, read::open_mailbox(self, request)).await
     }
 
+    async fn get_mailbox(
+        &self,
+        request: Request<pb::GetMailboxRequest>,
+    ) -> Result<Response<pb::GetMailboxResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.observer.call("GetMailbox", &metadata, read::get_mailbox(self, request)).await
+    }
+
+    async fn deleted_uids(
+        &self,
+        request: Request<pb::DeletedUidsRequest>,
+    ) -> Result<Response<pb::DeletedUidsResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.observer.call("DeletedUids", &metadata, read::deleted_uids(self, request)).await
+    }
+
     type ChangesStream = Answers<pb::ChangesResponse>;
 
     async fn changes(

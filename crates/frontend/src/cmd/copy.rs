@@ -38,7 +38,7 @@ pub(crate) async fn move_messages(ctx: &mut Ctx, tag: &Tag, body: &Body) -> Resu
     }
     let into_itself = transfer.target == transfer.source.mailbox;
     let moved = ctx.services.meta.move_messages(&ctx.account()?.handle, transfer).await;
-    let moved = moved.map_err(|error| CommandError::from(error).or_try_create())?;
+    let moved = moved.map_err(|error| ctx.may_be_behind(error).or_try_create())?;
     ctx.saw(moved.index);
     if moved.source.is_empty() {
         ctx.behind = true;

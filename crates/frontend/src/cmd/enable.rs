@@ -13,7 +13,7 @@ pub(crate) fn run(ctx: &mut Ctx, tag: &Tag, names: &[String]) -> Done {
     for name in names {
         match name.as_str() {
             "IMAP4REV2" => ctx.enabled.rev2 = true,
-            "CONDSTORE" => ctx.enabled.condstore = true,
+            "CONDSTORE" => ctx.enable_condstore(),
             _ => {}
         }
     }

@@ -4,11 +4,7 @@ use buzon_imap::command::{Numbering, Tag};
 use buzon_imap::response::Status;
 use buzon_imap::response::code::Code;
 use buzon_imap::sequence_set::SequenceSet;
-use buzon_model::limits::ENTRY_MESSAGES_MAX;
-use buzon_model::read::Columns;
-use buzon_types::flag::SystemFlags;
 use buzon_types::uid_set::UidSet;
-use futures::StreamExt;
 
 use crate::ctx::{Ctx, Done};
 use crate::rescue::CommandError;
@@ -27,14 +23,20 @@ pub(crate) async fn run(ctx: &mut Ctx, tag: &Tag, set: Option<&SequenceSet>) -> 
     Ok(Status::ok(tag, "Expunged").into())
 }
 
-/// Expunges those that have `\Deleted`: only such as the client can see, never what came meanwhile.
+/// Expunges those that have `\Deleted`: only such as the client can see, never what came meanwhile. Where none has it,
+/// nothing goes into the log: clients send this all the time.
 pub(crate) async fn expunge(ctx: &mut Ctx, uids: UidSet) -> Result<(), CommandError> {
-    let uids = if uids.len() > u64::from(ENTRY_MESSAGES_MAX) { deleted(ctx, &uids).await? } else { uids };
     if uids.is_empty() {
         return Ok(());
     }
     let (account, key) = (&ctx.account()?.handle, ctx.selected()?.key);
-    let expunged = ctx.services.meta.expunge(account, key, &uids).await?;
+    let read = ctx.services.meta.deleted_uids(account, key.mailbox, ctx.read_at()?).await?;
+    let uids = uids.intersection(&ctx.take(read));
+    if uids.is_empty() {
+        return Ok(());
+    }
+    let expunged = ctx.services.meta.expunge(&ctx.account()?.handle, key, &uids).await;
+    let expunged = expunged.map_err(|error| ctx.may_be_behind(error))?;
     ctx.saw(expunged.index);
     let selected = ctx.selected_mut()?;
     if selected.follow(expunged.advance) {
@@ -43,20 +45,4 @@ pub(crate) async fn expunge(ctx: &mut Ctx, uids: UidSet) -> Result<(), CommandEr
         ctx.behind = true;
     }
     Ok(())
-}
-
-/// A log entry is not to name a hundred thousand messages to remove three.
-async fn deleted(ctx: &Ctx, uids: &UidSet) -> Result<UidSet, CommandError> {
-    let (account, mailbox) = (&ctx.account()?.handle, ctx.selected()?.key.mailbox);
-    let at = ctx.read_at()?;
-    let mut messages = ctx.services.meta.fetch(account, mailbox, uids, Columns::default(), at).await?;
-    let mut found = Vec::new();
-    while let Some(chunk) = messages.next().await {
-        for message in chunk? {
-            if !message.expunged && message.row.flags.contains(SystemFlags::DELETED) {
-                found.push(message.row.uid);
-            }
-        }
-    }
-    Ok(found.into_iter().collect())
 }

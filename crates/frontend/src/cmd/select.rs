@@ -39,7 +39,9 @@ async fn open(ctx: &mut Ctx, tag: &Tag, body: Select, access: Access) -> Result<
     let Some(opened) = ctx.take(read) else {
         return Err(CommandError::no(Code::NonExistent, "no such mailbox"));
     };
-    ctx.enabled.condstore |= body.condstore;
+    if body.condstore {
+        ctx.enable_condstore();
+    }
     let recent = recent(ctx, &opened.row, access).await?;
     show(ctx, opened, access, recent);
     let code = match access {

@@ -29,7 +29,9 @@ pub(crate) async fn respond(
 ) -> Result<(), CommandError> {
     let recent = if items.contains(&StatusItem::Recent) { recent(ctx, row).await? } else { 0 };
     // Asking for it is how a client says that it wants it (RFC 7162 §3.1).
-    ctx.enabled.condstore |= items.contains(&StatusItem::HighestModSeq);
+    if items.contains(&StatusItem::HighestModSeq) {
+        ctx.enable_condstore();
+    }
     let values = items.iter().map(|&item| (item, value(row, item, recent))).collect();
     ctx.put(Response::MailboxStatus { mailbox: row.name.to_string(), values });
     Ok(())

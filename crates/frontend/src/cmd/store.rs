@@ -15,12 +15,15 @@ use crate::selected::{Access, Selected, Telling};
 /// store = "STORE" SP sequence-set [SP "(UNCHANGEDSINCE" SP mod-seq ")"] SP store-att-flags
 pub(crate) async fn run(ctx: &mut Ctx, tag: &Tag, body: Store) -> Result<Done, CommandError> {
     let change = parse(&body, ctx.selected()?)?;
-    ctx.enabled.condstore |= body.unchanged_since.is_some();
+    if body.unchanged_since.is_some() {
+        ctx.enable_condstore();
+    }
     if change.uids.is_empty() {
         return Ok(Status::ok(tag, "Done").into());
     }
     let asked = change.uids.clone();
-    let stored = ctx.services.meta.store_flags(&ctx.account()?.handle, change).await?;
+    let stored = ctx.services.meta.store_flags(&ctx.account()?.handle, change).await;
+    let stored = stored.map_err(|error| ctx.may_be_behind(error))?;
     let status = respond(tag, &body, &asked, &stored, ctx.selected()?);
     follow(ctx, body.silent, stored)?;
     Ok(status.into())

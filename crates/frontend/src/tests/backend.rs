@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use buzon_meta_client::account::AccountHandle;
@@ -15,7 +15,7 @@ use buzon_model::read::{
     At, Columns, CredentialRead, EventKind, MailboxDelta, MailboxList, MessageRead, OpenedMailbox, ReadAt,
 };
 use buzon_model::reply::{FlagState, Outcome, Reply};
-use buzon_model::row::{AccountRow, MailboxState, PlacementState, Quota};
+use buzon_model::row::{AccountRow, MailboxRow, MailboxState, PlacementState, Quota};
 use buzon_model::state::State;
 use buzon_model::testing::Rows;
 use buzon_types::address::Address;
@@ -40,6 +40,7 @@ pub(super) struct MemoryMeta {
     inner: Mutex<Inner>,
     events: broadcast::Sender<(AccountId, EventKind)>,
     down: AtomicBool,
+    lists: AtomicU64,
 }
 
 struct Inner {
@@ -58,6 +59,7 @@ impl MemoryMeta {
             inner: Mutex::new(inner),
             events: broadcast::channel(1024).0,
             down: AtomicBool::new(false),
+            lists: AtomicU64::new(0),
         })
     }
 
@@ -84,6 +86,20 @@ impl MemoryMeta {
     }
 
     pub(super) fn apply(&self, command: ShardCommand) -> (LogIndex, Outcome) {
+        let (index, outcome, events) = self.apply_in_silence(command);
+        for event in events {
+            let _ = self.events.send(event);
+        }
+        (index, outcome)
+    }
+
+    /// As [`Self::apply`], but sessions hear of nothing but that they may have missed something.
+    pub(super) fn apply_in_a_gap(&self, account: AccountId, command: ShardCommand) {
+        self.apply_in_silence(command).1.unwrap();
+        let _ = self.events.send((account, EventKind::Gap));
+    }
+
+    fn apply_in_silence(&self, command: ShardCommand) -> (LogIndex, Outcome, Vec<(AccountId, EventKind)>) {
         let (index, decision) = {
             let mut inner = self.inner.lock();
             inner.index += 1;
@@ -93,10 +109,18 @@ impl MemoryMeta {
             let decision = rows.step(state, &entry);
             (LogIndex(inner.index), decision)
         };
-        for event in events(&decision.changes) {
-            let _ = self.events.send(event);
-        }
-        (index, decision.outcome)
+        let events = events(&decision.changes).into_iter().collect();
+        (index, decision.outcome, events)
+    }
+
+    /// How many log entries there would be.
+    pub(super) fn entries(&self) -> u64 {
+        self.inner.lock().index
+    }
+
+    /// How often all mailboxes were listed.
+    pub(super) fn lists(&self) -> u64 {
+        self.lists.load(Ordering::SeqCst)
     }
 
     /// From now on nothing can be read, or can again.
@@ -108,7 +132,7 @@ impl MemoryMeta {
     pub(super) fn truth(&self, account: AccountId, name: &str) -> Vec<FlagState> {
         let inner = self.inner.lock();
         let name = MailboxName::new(name).unwrap();
-        let found = |row: &&buzon_model::row::MailboxRow| {
+        let found = |row: &&MailboxRow| {
             row.key.account == account && row.name == name && row.state == MailboxState::Live
         };
         let key = inner.rows.mailboxes.values().find(found).unwrap().key;
@@ -163,12 +187,38 @@ impl MetaApi for MemoryMeta {
     }
 
     async fn list_mailboxes(&self, of: &AccountHandle, _: ReadAt) -> Result<At<MailboxList>, MetaError> {
+        self.lists.fetch_add(1, Ordering::SeqCst);
         self.read(of, |rows, _| {
             let live = rows.mailboxes.values().filter(|row| row.key.account == of.account);
             let mut mailboxes: Vec<_> = live.filter(|row| row.state == MailboxState::Live).cloned().collect();
             mailboxes.sort_by(|a, b| a.name.cmp(&b.name));
             let names = rows.subscriptions.iter().filter(|(account, _)| *account == of.account);
             MailboxList { mailboxes, subscriptions: names.map(|(_, name)| name.clone()).collect() }
+        })
+    }
+
+    async fn mailbox(
+        &self,
+        of: &AccountHandle,
+        name: &MailboxName,
+        _: ReadAt,
+    ) -> Result<At<Option<MailboxRow>>, MetaError> {
+        self.read(of, |rows, _| {
+            let live = |row: &&MailboxRow| row.key.account == of.account && row.state == MailboxState::Live;
+            rows.mailboxes.values().filter(live).find(|row| row.name == *name).cloned()
+        })
+    }
+
+    async fn deleted_uids(
+        &self,
+        of: &AccountHandle,
+        mailbox: MailboxId,
+        _: ReadAt,
+    ) -> Result<At<UidSet>, MetaError> {
+        let deleted = buzon_types::flag::SystemFlags::DELETED;
+        let key = of.mailbox(mailbox);
+        self.read(of, |rows, _| {
+            rows.live(key).filter(|it| it.flags.contains(deleted)).map(|it| it.uid).collect()
         })
     }
 

@@ -169,6 +169,14 @@ impl Line {
         line.trim_end().to_owned()
     }
 
+    /// Everything up to the end of the connection.
+    pub(super) async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let read = self.stream.read_to_end(&mut rest);
+        timeout(ANSWER_MAX, read).await.expect("the connection ends").unwrap();
+        rest
+    }
+
     pub(super) async fn read_exact(&mut self, bytes: usize) -> Vec<u8> {
         let mut content = vec![0; bytes];
         let read = self.stream.read_exact(&mut content);

@@ -2,6 +2,7 @@
 
 mod append;
 mod condstore;
+mod cost;
 mod fetch;
 mod login;
 mod mailboxes;

@@ -1,4 +1,4 @@
-//! Credential, Usage, OpenMailbox: answers from the state in memory.
+//! Credential, Usage, OpenMailbox, GetMailbox, DeletedUids: answers from the state in memory.
 
 use buzon_model::read::{At, CredentialRead, OpenedMailbox, ReadAt, UsageRead};
 use buzon_model::scope::Need;
@@ -8,8 +8,10 @@ use buzon_proto::pb::mail::v1 as pb;
 use buzon_proto::pb::mail::v1::open_mailbox_request::Mailbox as Which;
 use buzon_proto::status::{CallError, ErrorCode};
 use buzon_proto::wire::WireError;
+use buzon_types::flag::SystemFlags;
 use buzon_types::id::{AccountId, GroupId, MailboxId, MailboxKey};
 use buzon_types::mailbox_name::MailboxName;
+use buzon_types::uid_set::UidSet;
 
 use super::{Mail, no_such_account, replica};
 use crate::groups::Replica;
@@ -43,6 +45,49 @@ pub(super) async fn usage(mail: &Mail, request: pb::AccountRequest) -> Result<pb
     });
     let At { index, value } = found.await?;
     Ok(usage_response(index, &value.ok_or_else(no_such_account)?))
+}
+
+/// Costs one row: no other mailbox is looked at, and no messages are loaded.
+pub(super) async fn get_mailbox(
+    mail: &Mail,
+    request: pb::GetMailboxRequest,
+) -> Result<pb::GetMailboxResponse, CallError> {
+    let account = AccountId(request.account);
+    let name = MailboxName::new(&request.name).map_err(|_| WireError::new("get_mailbox_request.name"))?;
+    let replica = replica(&*mail.groups, GroupId(request.group))?;
+    let found = replica.read(read_at(request.read)?, [Need::Account(account)], |state| {
+        Some(state.account(account)?.mailbox_named(&name).map(|mailbox| (&mailbox.row).into()))
+    });
+    let At { index, value } = found.await?;
+    Ok(pb::GetMailboxResponse { index: index.0, mailbox: value.ok_or_else(no_such_account)? })
+}
+
+/// Where the mailbox counts none, its messages are not even loaded.
+pub(super) async fn deleted_uids(
+    mail: &Mail,
+    request: pb::DeletedUidsRequest,
+) -> Result<pb::DeletedUidsResponse, CallError> {
+    let replica = replica(&*mail.groups, GroupId(request.group))?;
+    let key = MailboxKey::try_from(request.mailbox.ok_or(WireError::new("deleted_uids_request.mailbox"))?)?;
+    let found = replica.read(read_at(request.read)?, [Need::Account(key.account)], |state| {
+        state.account(key.account)?;
+        Some(state.mailbox(key).is_some_and(|mailbox| mailbox.row.counters.deleted > 0))
+    });
+    let At { mut index, value } = found.await?;
+    let mut uids = UidSet::new();
+    if value.ok_or_else(no_such_account)? {
+        let needs = [Need::Account(key.account), Need::Index(key)];
+        let found = replica.read(ReadAt::Index(index), &needs, |state| {
+            let Some(mailbox) = state.mailbox(key) else { return Ok::<_, CallError>(UidSet::new()) };
+            let messages = mailbox.index.as_ref().ok_or_else(not_loaded)?;
+            state.touch(key);
+            let deleted = messages.all().filter(|row| row.flags.contains(SystemFlags::DELETED));
+            Ok(UidSet::from_runs(deleted.map(|row| (row.uid, row.uid))))
+        });
+        let At { index: later, value } = found.await?;
+        (index, uids) = (later, value?);
+    }
+    Ok(pb::DeletedUidsResponse { index: index.0, uids: Some((&uids).into()) })
 }
 
 pub(super) async fn open_mailbox(
@@ -104,12 +149,15 @@ async fn open_id(
         if state.mailbox(key).is_none() {
             return Some(Ok(None));
         }
-        // The row is there, so its messages were loaded for this read.
-        let cold = || CallError::new(ErrorCode::Internal, "messages of the mailbox are not loaded");
-        Some(opened(state, key).ok_or_else(cold).map(Some))
+        Some(opened(state, key).ok_or_else(not_loaded).map(Some))
     });
     let At { index, value } = found.await?;
     Ok(At { index, value: value.ok_or_else(no_such_account)?? })
+}
+
+/// Cannot be: the row is there, and its messages were asked for.
+fn not_loaded() -> CallError {
+    CallError::new(ErrorCode::Internal, "messages of the mailbox are not loaded")
 }
 
 /// `None` if it does not exist or its messages are not in memory.

@@ -56,6 +56,29 @@ async fn what_is_not_there_is_said_to_be_so() {
 }
 
 #[tokio::test]
+async fn one_mailbox_is_read_by_its_name() {
+    let world = World::new().await;
+    let ana = world.account().await;
+    let inbox = world.key(&ana, "INBOX").await;
+    world.append(&ana, inbox, 2).await;
+    let name = |text| MailboxName::new(text).unwrap();
+    let row = world.meta.mailbox(&ana, &name("inbox"), ReadAt::Linearizable).await.unwrap().value.unwrap();
+    assert_eq!((row.key, row.counters.messages, row.counters.deleted), (inbox, 2, 0));
+    assert!(world.meta.mailbox(&ana, &name("nothing"), ReadAt::Linearizable).await.unwrap().value.is_none());
+    let deleted = world.meta.deleted_uids(&ana, inbox.mailbox, ReadAt::Linearizable).await.unwrap().value;
+    assert!(deleted.is_empty());
+    let elsewhere = world.meta.deleted_uids(&ana, MailboxId(999), ReadAt::Linearizable).await.unwrap().value;
+    assert!(elsewhere.is_empty());
+    let nobody = buzon_meta_client::account::AccountHandle { account: AccountId(99), ..ana };
+    for error in [
+        world.meta.mailbox(&nobody, &name("INBOX"), ReadAt::Linearizable).await.unwrap_err(),
+        world.meta.deleted_uids(&nobody, inbox.mailbox, ReadAt::Linearizable).await.unwrap_err(),
+    ] {
+        assert!(matches!(error, MetaError::Rejected(Rejection::NoSuchAccount)), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn messages_come_change_and_go() {
     let world = World::new().await;
     let ana = world.account().await;
@@ -69,6 +92,8 @@ async fn messages_come_change_and_go() {
         world.meta.store_flags(&ana, add(inbox, &uids(&[2, 3]), SystemFlags::DELETED)).await.unwrap();
     assert_eq!((stored.messages.len(), stored.advance.before), (2, since));
     assert_eq!(stored.keywords, [Keyword::new("$label").unwrap()]);
+    let deleted = world.meta.deleted_uids(&ana, inbox.mailbox, ReadAt::Index(stored.index)).await.unwrap();
+    assert_eq!(deleted.value, uids(&[2, 3]));
     let expunged = world.meta.expunge(&ana, inbox, &uids(&[1, 2])).await.unwrap();
     assert_eq!(expunged.uids, uids(&[2]));
 

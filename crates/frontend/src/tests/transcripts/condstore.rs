@@ -1,4 +1,4 @@
-//! CONDSTORE (RFC 7162).
+//! CONDSTORE (RFC 7162), and what other extensions must not do while they are off.
 
 use super::super::harness::Server;
 
@@ -44,6 +44,45 @@ async fn modseqs_are_told_once_asked_for_and_stores_can_be_conditional() {
              C: b7 STATUS INBOX (HIGHESTMODSEQ)
              S: * STATUS \"INBOX\" (HIGHESTMODSEQ 5)
              S: b7 OK …",
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn the_first_use_with_a_mailbox_open_tells_where_it_stands() {
+    for (command, answer) in [
+        ("FETCH 1 (MODSEQ)", "* 1 FETCH (MODSEQ (2))"),
+        ("FETCH 1 (UID) (CHANGEDSINCE 1)", "* 1 FETCH (UID 1 MODSEQ (2))"),
+        ("SEARCH MODSEQ 2", "* SEARCH 1 (MODSEQ 2)"),
+        ("STORE 1 (UNCHANGEDSINCE 2) +FLAGS (\\Seen)", "* 1 FETCH (UID 1 MODSEQ (3) …"),
+        ("STATUS INBOX (HIGHESTMODSEQ)", "* STATUS …"),
+        ("ENABLE CONDSTORE", "* ENABLED CONDSTORE"),
+    ] {
+        let server = Server::start();
+        let mut line = server.log_in().await;
+        line.command("a", "APPEND INBOX {1+}\r\nx").await;
+        line.command("b", "SELECT INBOX").await;
+        line.send(&format!("c {command}")).await;
+        assert!(line.read().await.starts_with("* OK [HIGHESTMODSEQ 2]"), "{command}");
+        assert!(line.read().await.starts_with(answer.trim_end_matches('…')), "{command}");
+        assert!(line.read().await.starts_with("c OK"), "{command}");
+        let again = line.command("d", "FETCH 1 (MODSEQ)").await;
+        assert_eq!(again.len(), 2, "{again:?}");
+    }
+}
+
+#[tokio::test]
+async fn utf8_appends_are_no_syntax_while_nobody_enabled_them() {
+    Server::start()
+        .play(
+            "C: a1 APPEND INBOX UTF8 (~{1}
+             S: a1 BAD …
+             C: a2 APPEND INBOX UTF8 (~{3+}
+             C: abc)
+             S: a2 BAD …
+             C: a3 STATUS INBOX (MESSAGES)
+             S: * STATUS \"INBOX\" (MESSAGES 0)
+             S: a3 OK …",
         )
         .await;
 }
