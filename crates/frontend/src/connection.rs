@@ -8,7 +8,6 @@
 //! One command runs at a time and answers come in the order of the commands. While a command runs nothing is read: a
 //! client that pipelines waits in its socket.
 
-use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +15,6 @@ use std::time::Duration;
 use buzon_imap::response::code::Code;
 use buzon_imap::response::{Condition, Status};
 use buzon_imap::session::Event;
-use buzon_model::read::{EventKind, ReadAt};
-use buzon_model::row::AccountState;
-use buzon_types::id::{CredentialVersion, LogIndex};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cmd::{append, idle};
 use crate::ctx::{Ctx, Peer, Security, Services, Then};
 use crate::dispatch;
-use crate::meta_api::Watching;
+use crate::hearing::{self, Hearing, Over, unless_over};
 use crate::tls::HANDSHAKE_MAX;
 use crate::wire::{Stream, Wire};
 
@@ -36,27 +32,25 @@ const UPLOAD_STALL_MAX: Duration = Duration::from_secs(5 * 60);
 const BAD_COMMANDS_MAX: u32 = 100;
 /// The same before login.
 const BAD_COMMANDS_UNAUTHENTICATED_MAX: u32 = 10;
-/// A credential that could not be checked after a gap of the feed is checked again after this: sessions of a changed
-/// one end within five seconds (DESIGN D12).
-const RECHECK_AFTER: Duration = Duration::from_secs(2);
+/// A client that is sent away has so long to take the last words; one that takes nothing is cut off.
+const BYE_MAX: Duration = Duration::from_secs(2);
 
 /// A connection and what it waits for.
 pub(crate) struct Connection {
     ctx: Ctx,
-    watch: Option<Box<dyn Watching>>,
+    /// Since login.
+    hearing: Option<Hearing>,
     drain: CancellationToken,
-    /// When the client last sent something.
+    /// When the client last sent something, or what it had sent was answered.
     heard: Instant,
     /// When an idling client was last told something.
     told: Instant,
-    /// The credential is to be looked at then.
-    recheck: Option<Instant>,
 }
 
 /// Why the connection woke up.
 enum Woken {
     Input(usize),
-    News(EventKind, LogIndex),
+    News,
     Drain,
     Deadline,
 }
@@ -66,14 +60,20 @@ enum End {
     /// Everything was said.
     Said,
     /// Say this first.
-    Bye(Option<Code>, &'static str),
+    Bye(&'static str),
+}
+
+impl From<Over> for End {
+    fn from(Over(text): Over) -> Self {
+        Self::Bye(text)
+    }
 }
 
 impl Connection {
     pub(crate) fn new(services: Arc<Services>, stream: Stream, peer: Peer, drain: CancellationToken) -> Self {
         let now = Instant::now();
         let ctx = Ctx::new(services, peer, Wire::new(stream));
-        Self { ctx, watch: None, drain, heard: now, told: now, recheck: None }
+        Self { ctx, hearing: None, drain, heard: now, told: now }
     }
 
     /// Speaks with the client until either side ends it.
@@ -83,32 +83,41 @@ impl Connection {
     pub(crate) async fn run(mut self) -> io::Result<()> {
         self.greet();
         let end = loop {
-            self.ctx.wire.flush().await?;
-            self.ctx.wire.release();
-            match self.wait().await? {
-                Woken::Input(0) => break End::Said,
-                Woken::Input(_) => self.heard = Instant::now(),
-                Woken::News(kind, index) => {
-                    if let Some(end) = self.hear(kind, index).await? {
-                        break end;
-                    }
-                }
-                Woken::Drain => break End::Bye(None, "server is going down, please connect again"),
-                Woken::Deadline => {
-                    if let Some(end) = self.deadline_passed().await? {
-                        break end;
-                    }
-                }
-            }
-            if let Some(end) = self.read_events().await? {
+            if let Some(end) = self.turn().await? {
                 break end;
             }
         };
-        if let End::Bye(code, text) = end {
-            self.ctx.put(Status { tag: None, condition: Condition::Bye, code, text: text.into() });
+        match end {
+            End::Said => self.ctx.wire.close().await,
+            End::Bye(text) => {
+                self.ctx.put(Status::untagged(Condition::Bye, text));
+                let _ = timeout(BYE_MAX, self.ctx.wire.close()).await;
+            }
         }
-        self.ctx.wire.close().await;
         Ok(())
+    }
+
+    /// Sends what there is, waits, and handles what came.
+    async fn turn(&mut self) -> io::Result<Option<End>> {
+        match unless_over(&mut self.hearing, self.ctx.wire.flush()).await {
+            Ok(flushed) => flushed?,
+            Err(over) => return Ok(Some(over.into())),
+        }
+        self.ctx.wire.release();
+        let woken = match self.wait().await? {
+            Ok(woken) => woken,
+            Err(over) => return Ok(Some(over.into())),
+        };
+        match woken {
+            Woken::Input(0) => return Ok(Some(End::Said)),
+            Woken::Input(_) => {
+                self.heard = Instant::now();
+                return self.read_events().await;
+            }
+            Woken::News => self.tell_news().await,
+            Woken::Drain => Ok(Some(End::Bye("server is going down, please connect again"))),
+            Woken::Deadline => self.deadline_passed().await,
+        }
     }
 
     fn greet(&mut self) {
@@ -129,71 +138,67 @@ impl Connection {
                 Event::AppendChunk(bytes) if append::receive(ctx, &bytes) => continue,
                 event => event,
             };
-            match self.run_event(event).await? {
-                None => return Ok(Some(End::Bye(None, "password or account changed, please log in again"))),
-                Some(Then::Close) => return Ok(Some(End::Said)),
-                Some(Then::StartTls) => self.start_tls().await?,
-                Some(Then::Continue) => {}
+            // Commands are large futures; between them the connection is to be small.
+            let running = Box::pin(dispatch::handle(&mut self.ctx, event));
+            match unless_over(&mut self.hearing, running).await {
+                Err(over) => return Ok(Some(over.into())),
+                Ok(then) => match then? {
+                    Then::Close => return Ok(Some(End::Said)),
+                    Then::StartTls => self.start_tls().await?,
+                    Then::Continue => {}
+                },
             }
-            if let Some(watch) = self.ctx.new_watch.take() {
-                self.watch = Some(watch);
-            }
+            // A command may take longer than a silent client is kept.
+            self.heard = Instant::now();
+            self.take_over_watch();
             self.ctx.settle();
             if let Some(end) = self.must_end() {
                 return Ok(Some(end));
             }
-            self.ctx.wire.flush_if_full().await?;
+            match unless_over(&mut self.hearing, self.ctx.wire.flush_if_full()).await {
+                Ok(flushed) => flushed?,
+                Err(over) => return Ok(Some(over.into())),
+            }
+        }
+    }
+
+    /// After login the account's events are heard here.
+    fn take_over_watch(&mut self) {
+        let ctx = &mut self.ctx;
+        if let (Some(account), Some(watch)) = (&ctx.account, ctx.new_watch.take()) {
+            let (feed, meta) = (Arc::clone(&ctx.feed), Arc::clone(&ctx.services.meta));
+            self.hearing = Some(Hearing::new(watch, account, feed, meta));
         }
     }
 
     /// Between two commands.
     fn must_end(&self) -> Option<End> {
         if self.ctx.selected.as_ref().is_some_and(crate::selected::Selected::is_deleted) {
-            return Some(End::Bye(None, "mailbox was deleted"));
+            return Some(End::Bye("mailbox was deleted"));
         }
         let bad_max =
             if self.ctx.account.is_some() { BAD_COMMANDS_MAX } else { BAD_COMMANDS_UNAUTHENTICATED_MAX };
         if self.ctx.protocol.bad_commands() > bad_max {
-            return Some(End::Bye(None, "too many bad commands"));
+            return Some(End::Bye("too many bad commands"));
         }
         let drain = self.drain.is_cancelled() && self.ctx.receiving.is_none();
-        drain.then_some(End::Bye(None, "server is going down, please connect again"))
+        drain.then_some(End::Bye("server is going down, please connect again"))
     }
 
-    /// Runs a command and hears the feed meanwhile; `None` if the credential ended before the command did.
-    async fn run_event(&mut self, event: Event) -> io::Result<Option<Then>> {
-        let feed = Arc::clone(&self.ctx.feed);
-        let version = self.ctx.account.as_ref().map(|account| account.version);
-        // Commands are large futures; between them the connection is to be small.
-        let mut running = Box::pin(dispatch::handle(&mut self.ctx, event));
-        loop {
-            let (kind, index) = tokio::select! {
-                then = &mut running => return then.map(Some),
-                event = next_event(&mut self.watch) => event,
-            };
-            match kind {
-                EventKind::Credential(new) if ends(version, new) => return Ok(None),
-                EventKind::Gap => self.recheck = Some(Instant::now()),
-                _ => {}
-            }
-            feed.note(kind, index);
-        }
-    }
-
-    async fn wait(&mut self) -> io::Result<Woken> {
+    async fn wait(&mut self) -> io::Result<Result<Woken, Over>> {
         let deadline = self.deadline();
         let may_drain = self.ctx.receiving.is_none();
-        tokio::select! {
-            read = self.ctx.wire.fill() => read.map(Woken::Input),
-            (kind, index) = next_event(&mut self.watch) => Ok(Woken::News(kind, index)),
+        Ok(tokio::select! {
+            read = self.ctx.wire.fill() => Ok(Woken::Input(read?)),
+            news = hearing::next(&mut self.hearing) => news.map(|()| Woken::News),
             () = self.drain.cancelled(), if may_drain => Ok(Woken::Drain),
             () = sleep_until(deadline) => Ok(Woken::Deadline),
-        }
+        })
     }
 
     fn deadline(&self) -> Instant {
         let options = &self.ctx.services.options;
-        let deadline = if self.ctx.account.is_none() {
+        if self.ctx.account.is_none() {
             self.told + options.login_timeout
         } else if self.ctx.receiving.is_some() {
             self.heard + UPLOAD_STALL_MAX
@@ -201,71 +206,35 @@ impl Connection {
             self.heard.max(self.told) + options.idle_keepalive
         } else {
             self.heard + options.autologout
-        };
-        self.recheck.map_or(deadline, |recheck| recheck.min(deadline))
+        }
     }
 
     async fn deadline_passed(&mut self) -> io::Result<Option<End>> {
-        if self.recheck.is_some_and(|recheck| recheck <= Instant::now()) {
-            return Ok(self.check_credential().await);
-        }
         if self.ctx.idle.is_none() || self.ctx.account.is_none() {
-            return Ok(Some(End::Bye(None, "nothing was heard for too long")));
+            return Ok(Some(End::Bye("nothing was heard for too long")));
         }
         // News that could not be read when they came get another chance.
-        idle::tell_news(&mut self.ctx).await?;
+        if let Some(end) = self.tell_news().await? {
+            return Ok(Some(end));
+        }
         self.ctx.put(Status::untagged(Condition::Ok, "Still here"));
         self.told = Instant::now();
-        Ok(self.must_end())
+        Ok(None)
     }
 
     /// News between commands: told at once only in IDLE.
-    async fn hear(&mut self, kind: EventKind, index: LogIndex) -> io::Result<Option<End>> {
-        let version = self.ctx.account.as_ref().map(|account| account.version);
-        match kind {
-            EventKind::Credential(new) if ends(version, new) => {
-                return Ok(Some(End::Bye(None, "password or account changed, please log in again")));
-            }
-            EventKind::Gap => {
-                self.ctx.feed.note(kind, index);
-                if let Some(end) = self.check_credential().await {
-                    return Ok(Some(end));
-                }
-            }
-            kind => self.ctx.feed.note(kind, index),
-        }
+    async fn tell_news(&mut self) -> io::Result<Option<End>> {
         if self.ctx.idle.is_some() {
-            idle::tell_news(&mut self.ctx).await?;
+            match unless_over(&mut self.hearing, idle::tell_news(&mut self.ctx)).await {
+                Ok(told) => told?,
+                Err(over) => return Ok(Some(over.into())),
+            }
             if !self.ctx.wire.output.is_empty() {
                 self.told = Instant::now();
             }
         }
         self.ctx.settle();
         Ok(self.must_end())
-    }
-
-    /// The feed had a gap: what it may have told of the credential is read.
-    async fn check_credential(&mut self) -> Option<End> {
-        self.recheck = None;
-        let account = self.ctx.account.as_ref()?;
-        let heard = self.watch.as_ref().map_or(account.seen, |watch| watch.index());
-        let at = ReadAt::Index(account.seen.max(heard));
-        match self.ctx.services.meta.credential(&account.handle, at).await {
-            Ok(read) => {
-                let credential = self.ctx.take(read);
-                let version = self.ctx.account.as_ref()?.version;
-                let same = credential.version == version && credential.state == AccountState::Active;
-                (!same).then_some(End::Bye(None, "password or account changed, please log in again"))
-            }
-            Err(buzon_meta_client::error::MetaError::Rejected(_)) => {
-                Some(End::Bye(None, "account is no longer here, please log in again"))
-            }
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "credential cannot be checked");
-                self.recheck = Some(Instant::now() + RECHECK_AFTER);
-                None
-            }
-        }
     }
 
     async fn start_tls(&mut self) -> io::Result<()> {
@@ -279,20 +248,5 @@ impl Connection {
         ctx.wire = Wire::new(Box::new(secured));
         ctx.peer.security = Security::Tls;
         Ok(())
-    }
-}
-
-/// Whether a session let in by `version` is over.
-fn ends(version: Option<CredentialVersion>, new: CredentialVersion) -> bool {
-    version.is_some_and(|version| new > version)
-}
-
-async fn next_event(watch: &mut Option<Box<dyn Watching>>) -> (EventKind, LogIndex) {
-    match watch {
-        Some(watch) => {
-            let kind = watch.changed().await;
-            (kind, watch.index())
-        }
-        None => pending().await,
     }
 }

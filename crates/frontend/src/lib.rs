@@ -15,6 +15,7 @@ mod ctx;
 mod dispatch;
 mod enabled;
 mod feed;
+mod hearing;
 pub mod imap;
 pub mod incoming;
 pub mod limits;

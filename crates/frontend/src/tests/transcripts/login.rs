@@ -146,3 +146,44 @@ async fn a_client_that_sends_only_nonsense_is_let_go() {
     }
     assert!(line.read().await.starts_with("* BYE "));
 }
+
+/// Whether the answer to FETCH is being written while it is made, or after it.
+#[tokio::test(start_paused = true)]
+async fn a_changed_password_ends_sessions_whose_client_takes_nothing() {
+    for bytes in [50_000, 300_000] {
+        let server = Server::start();
+        let account = server.account;
+        let mut line = server.log_in().await;
+        line.command("a", &format!("APPEND INBOX {{{bytes}+}}\r\n{}", "x".repeat(bytes))).await;
+        line.command("b", "EXAMINE INBOX").await;
+        // The pipe takes 64 KiB and the client nothing at all.
+        line.send("c FETCH 1 BODY.PEEK[]").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        line.send("d FETCH 1 BODY.PEEK[]").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let credential = Some(Secret::new("$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAA$AAAAAAAAAAA".to_owned()));
+        server.meta.apply_in_a_gap(account, ShardCommand::SetCredential { account, credential });
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let rest = line.rest().await;
+        assert!(rest.len() < 2 * bytes, "the session went on after {bytes}: {}", rest.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_command_is_no_silence() {
+    let server = Server::start();
+    let mut line = server.log_in().await;
+    let message = "x".repeat(700_000);
+    line.command("a", &format!("APPEND INBOX {{{}+}}\r\n{message}", message.len())).await;
+    line.command("b", "EXAMINE INBOX").await;
+    line.send("c FETCH 1 BODY.PEEK[]").await;
+    // Each time a little is taken the writing goes on: an hour in all.
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        line.read_exact(10_000).await;
+    }
+    line.read_exact(100_000).await;
+    line.until_tagged("c").await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(line.command("d", "NOOP").await, ["d OK Done"]);
+}
