@@ -122,3 +122,19 @@ fn a_first_start_that_is_killed_at_any_moment_is_made_good_by_the_next() -> anyh
     }
     Ok(())
 }
+
+#[test]
+fn a_server_that_lost_log_and_database_does_not_begin_anew_without_a_word() -> anyhow::Result<()> {
+    let mut server = Server::demo()?;
+    server.kill();
+    std::fs::remove_dir_all(server.data_dir().join("log"))?;
+    for entry in std::fs::read_dir(server.data_dir())? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("metadata.sqlite") {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    let error = server.restart().err().map(|error| error.to_string());
+    assert!(error.is_some_and(|it| it.contains("has no raft log")), "it says what is lost");
+    Ok(())
+}

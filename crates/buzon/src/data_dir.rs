@@ -22,6 +22,9 @@ pub(crate) struct NodeIdentity {
     pub(crate) node: u64,
     /// New whenever a log or database was lost.
     pub(crate) incarnation: u128,
+    /// Its raft groups were founded: without a log it is not new, but has lost it.
+    #[serde(default)]
+    pub(crate) founded: bool,
 }
 
 /// A data directory that is ours while this value lives.
@@ -78,12 +81,22 @@ impl DataDir {
             Ok(text) => serde_json::from_str(&text).with_context(|| format!("read {}", file.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let random = || uuid::Uuid::new_v4().as_u128();
-                let identity = NodeIdentity { cluster: random(), node: 1, incarnation: random() };
+                let identity =
+                    NodeIdentity { cluster: random(), node: 1, incarnation: random(), founded: false };
                 write_secret(&file, &serde_json::to_string(&identity)?)?;
                 Ok(identity)
             }
             Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
         }
+    }
+
+    /// Notes that the groups are founded.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn set_founded(&self, identity: NodeIdentity) -> anyhow::Result<()> {
+        let identity = NodeIdentity { founded: true, ..identity };
+        write_secret(&self.join("node.json"), &serde_json::to_string(&identity)?)
     }
 
     /// The admin service's token; made at the first start.

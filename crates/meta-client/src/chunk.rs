@@ -179,8 +179,9 @@ impl Meta {
         let account = transfer.source.account;
         let staging = uuid::Uuid::new_v4().as_u128();
         let result = self.stage_and_publish(shard, transfer, parts, staging).await;
-        // A copy of which nothing is known stays: dropping it could hide that it was published.
-        if result.as_ref().is_err_and(|error| error.outcome() == WriteOutcome::NotApplied) {
+        // Also where the outcome is not known: after a publication nothing is staged any more and this does nothing; before
+        // one that is late, it makes that one refuse.
+        if result.is_err() {
             let drop = Command::Shard(ShardCommand::DropCopy { account, staging });
             if let Err(error) = self.propose(shard, drop).await {
                 tracing::warn!(%account, error = &error as &dyn std::error::Error, "staged copy is left behind");

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use buzon_proto::pb::import::v1::import_service_server::ImportServiceServer;
@@ -21,6 +22,9 @@ use crate::pki::Pki;
 /// A message in an import, with room for its envelope.
 const MESSAGE_OVERHEAD_BYTES: usize = 1 << 20;
 
+/// A call that takes longer once the server drains is repeated by its client: each is safe to repeat.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
 /// A listener that can be stopped.
 pub(super) struct AdminListener {
     pub(super) address: SocketAddr,
@@ -29,15 +33,16 @@ pub(super) struct AdminListener {
 }
 
 impl AdminListener {
-    /// Lets running calls finish.
+    /// Lets running calls finish, up to [`STOP_MAX`].
     pub(super) async fn stop(self) {
         self.stop.cancel();
-        match self.serving.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "admin listener ended")
+        match tokio::time::timeout(STOP_MAX, self.serving).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "admin listener ended");
             }
-            Err(error) => tracing::error!(%error, "admin listener panicked"),
+            Ok(Err(error)) => tracing::error!(%error, "admin listener panicked"),
+            Err(_) => tracing::warn!("calls of administration are cut off after the drain"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use buzon_consensus::log::identity::LogOwner;
 use buzon_consensus::log::options::LogOptions;
 use buzon_consensus::node::{Node, NodeOptions};
@@ -68,10 +68,19 @@ impl Metadata {
         let mut options = NodeOptions::new(owner, LogOptions::new(data_dir.join("log")));
         options.cache_bytes_max = usize::try_from(config.memory.metadata_cache_bytes).unwrap_or(usize::MAX);
         let node = Node::open(options, store.clone()).await.context("open the raft log")?;
+        ensure!(
+            !identity.founded || !node.stored_groups().is_empty(),
+            "{} has no raft log, though this server was founded: the log is lost. Restore the data directory from a \
+             backup; to begin anew and give up its mail, remove the directory",
+            data_dir.path().display()
+        );
         let voters = BTreeMap::from([(NodeId(identity.node), ADDRESS.to_owned())]);
         for group in [DIRECTORY, SHARD] {
             let group = node.found_group(group, &voters).await.context("open a raft group")?;
             group.wait_for_leader().await.context("elect a leader")?;
+        }
+        if !identity.founded {
+            data_dir.set_founded(identity)?;
         }
         let admin_token = Secret::new(data_dir.admin_token()?);
         let options = MetadOptions { admin_token, meter: telemetry.meter("buzon.metad") };
