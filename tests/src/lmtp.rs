@@ -30,6 +30,11 @@ impl Lmtp {
         Ok(lmtp)
     }
 
+    /// The socket, to go on in another way.
+    pub fn into_socket(self) -> TcpStream {
+        self.stream.into_inner()
+    }
+
     /// Sends a line and reads the reply.
     ///
     /// # Errors

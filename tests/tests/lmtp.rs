@@ -1,11 +1,17 @@
 //! LMTP on the wire (RFC 2033), against the real binary: replies, extensions, limits, and what ends up in mailboxes.
 
 use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
 
 use anyhow::ensure;
 use buzon_tests::imap::Imap;
 use buzon_tests::lmtp::Lmtp;
+use buzon_tests::pki::Certificate;
 use buzon_tests::server::{Server, Start};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 const ANA: &str = "ana@example.org";
 const BO: &str = "bo@example.org";
@@ -187,6 +193,47 @@ fn messages_over_the_limit_are_read_to_their_end_and_refused() -> anyhow::Result
     assert!(replies[0].starts_with("250"), "exactly what SIZE says: {replies:?}");
     only_message(&server, ANA, "INBOX")?;
     Ok(())
+}
+
+/// A host from anywhere with a certificate of the operator's CA may deliver, and nobody else from there.
+#[test]
+fn a_client_certificate_lets_a_host_deliver_from_anywhere() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let client = Certificate::write(dir.path(), "clients")?;
+    let config = format!("[lmtp]\npeers = [\"10.0.0.0/8\"]\nclient_ca = \"{}\"\n", client.ca.display());
+    let (_config, server) = with_config(&config)?;
+    server.account(ANA, PASSWORD)?;
+    for (certificate, expected) in [(None, "530 5.7.0"), (Some(&client), "250 2.1.0")] {
+        let mut lmtp = Lmtp::connect(server.address("lmtp"))?;
+        assert!(lmtp.say("MAIL FROM:<x@y.example>")?.starts_with("530 5.7.0"), "not before TLS");
+        assert!(lmtp.say("STARTTLS")?.starts_with("220 "));
+        let mut tls = encrypted(lmtp.into_socket(), &server, certificate)?;
+        tls.write_all(b"LHLO test.example\r\nMAIL FROM:<x@y.example>\r\nQUIT\r\n")?;
+        let mut said = String::new();
+        std::io::Read::read_to_string(&mut tls, &mut said)?;
+        assert!(!said.contains("250-STARTTLS"), "TLS is on: {said}");
+        assert!(said.contains(&format!("\r\n{expected}")), "{expected}: {said}");
+    }
+    Ok(())
+}
+
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+fn encrypted(socket: TcpStream, server: &Server, certificate: Option<&Certificate>) -> anyhow::Result<Tls> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(server.ca())?)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config = config.with_root_certificates(roots);
+    let config = match certificate {
+        None => config.with_no_client_auth(),
+        Some(it) => {
+            let chain = vec![CertificateDer::from_pem_file(&it.certificate)?];
+            config.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(&it.key)?)?
+        }
+    };
+    let connection = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost")?)?;
+    Ok(StreamOwned::new(connection, socket))
 }
 
 #[test]
