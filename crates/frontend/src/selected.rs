@@ -190,12 +190,21 @@ impl Selected {
                 SequenceNumber::new(number.get()).filter(|number| *number <= greatest).ok_or(NoSuchNumber)
             }
         };
-        let mut runs = Vec::with_capacity(ranges.len());
+        let mut wanted = Vec::with_capacity(ranges.len());
         for range in ranges {
             let (first, last) = (number(range.first)?, number(range.last)?);
-            runs.extend(self.numbers.uid_runs(first.min(last), first.max(last)));
+            wanted.push((first.min(last), first.max(last)));
         }
-        Ok(UidSet::from_runs(runs))
+        // Each number once: `1:*,1:*,…` must not take the mailbox's runs that often.
+        wanted.sort_unstable();
+        wanted.dedup_by(|next, run| {
+            let joins = next.0 <= run.1;
+            if joins {
+                run.1 = run.1.max(next.1);
+            }
+            joins
+        });
+        Ok(UidSet::from_runs(wanted.into_iter().flat_map(|(first, last)| self.numbers.uid_runs(first, last))))
     }
 
     /// Takes in what happened since [`Self::modseq`]. Safe at any time: no number moves.

@@ -1,20 +1,23 @@
 //! SEARCH and UID SEARCH (RFC 9051 §6.4.4, RFC 4731, RFC 5182, RFC 7162 §3.1.5, RFC 5032).
 //!
 //! ```text
-//! keys ─ compile ─▶ tree ─▶ by the view alone ─?▶ by index rows ─?▶ by summaries ─?▶ by bodies (a few at a time)
+//! keys ─ compile ─▶ one set, or a tree ─?▶ by index rows ─?▶ by summaries ─?▶ by headers ─?▶ by bodies (a few at a time)
 //! ```
 //! Each stage decides what it can (three-valued: yes, no, not yet); only what is open goes on to the next, dearer one.
+//! Other sessions of the thread get their turn every few messages, and a search ends after [`SEARCH_MAX`]: also one
+//! whose client is gone, since nothing is read from it meanwhile.
 
 mod compile;
 mod evaluate;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use buzon_imap::command::search::{Search, SearchReturn};
 use buzon_imap::command::{Numbering, Tag};
 use buzon_imap::response::code::Code;
 use buzon_imap::response::search::{Esearch, SearchNumbers};
-use buzon_imap::response::{Response, Status};
+use buzon_imap::response::{Condition, Response, Status};
 use buzon_message::search::Needle;
 use buzon_message::summary::Summary;
 use buzon_model::read::{Columns, MessageRead};
@@ -22,53 +25,71 @@ use buzon_types::id::AccountId;
 use buzon_types::uid::{ModSeq, Uid};
 use buzon_types::uid_set::UidSet;
 use futures::stream::{self, StreamExt};
+use tokio::time::{Instant, timeout_at};
 
 use crate::ctx::{Ctx, Done, Services};
 use crate::rescue::CommandError;
 use crate::selected::Selected;
 use compile::{Key, Stage, compile};
-use evaluate::{Known, evaluate};
+use evaluate::{Known, evaluate, wants_header};
 
 /// Bodies that are searched at one time.
 const BODIES_MAX: usize = 4;
 /// Messages whose summaries are asked for in one request, so that what is open stays bounded.
 const SUMMARIES_TOGETHER_MAX: u32 = 2_000;
 
-/// What was found.
+/// Index rows that are looked at in one go: some milliseconds with four thousand keys.
+const ROWS_TOGETHER_MAX: usize = 64;
+/// A search of every body of a large mailbox may take this long; clients have given up by then.
+const SEARCH_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// What was found by looking at messages.
 #[derive(Debug, Default)]
 struct Found {
     uids: Vec<Uid>,
-    /// The greatest among them.
+    first: Option<(Uid, ModSeq)>,
+    last: Option<(Uid, ModSeq)>,
+    /// The greatest of all.
     modseq: ModSeq,
 }
 
 pub(crate) async fn run(ctx: &mut Ctx, tag: &Tag, body: Search) -> Result<Done, CommandError> {
     let saves = body.returns.is_some_and(|returns| returns.save);
-    let found = match search(ctx, &body).await {
+    let until = Instant::now() + SEARCH_MAX;
+    let too_long = || CommandError::no(Code::Limit, "search takes too long, please ask for less");
+    let result = timeout_at(until, search(ctx, &body, until)).await.unwrap_or_else(|_| Err(too_long()));
+    let (uids, found) = match result {
         Ok(found) => found,
         Err(error) => {
-            // `$` must not stand for what an earlier search found (RFC 9051 §6.4.4.1).
-            if saves {
+            // `$` must not stand for what an earlier search found, unless the command was BAD (RFC 9051 §6.4.4.1).
+            if saves && !is_bad(&error) {
                 ctx.selected_mut()?.save(UidSet::new());
             }
             return Err(error);
         }
     };
-    let uids: UidSet = found.uids.iter().copied().collect();
     if let Some(returns) = body.returns.filter(|returns| returns.save) {
         ctx.selected_mut()?.save(saved(&uids, returns));
     }
-    let modseq = compile::asks_modseq(&body.keys).then_some(found.modseq);
+    let modseq = compile::asks_modseq(&body.keys).then(|| found.modseq(body.returns));
     if let Some(response) = respond(ctx, tag, &body, &uids, modseq)? {
         ctx.put(response);
     }
     Ok(Status::ok(tag, "Done").into())
 }
 
+fn is_bad(error: &CommandError) -> bool {
+    matches!(error, CommandError::Refused { condition: Condition::Bad, .. })
+}
+
+/// Only MIN or MAX or both were asked for.
+fn only_ends(returns: SearchReturn) -> bool {
+    (returns.min || returns.max) && !returns.all && !returns.count
+}
+
 /// With MIN or MAX alone only these are kept (RFC 9051 §6.4.4.2).
 fn saved(found: &UidSet, returns: SearchReturn) -> UidSet {
-    let only_ends = (returns.min || returns.max) && !returns.all && !returns.count;
-    if !only_ends {
+    if !only_ends(returns) {
         return found.clone();
     }
     let min = found.first().filter(|_| returns.min);
@@ -76,27 +97,23 @@ fn saved(found: &UidSet, returns: SearchReturn) -> UidSet {
     min.into_iter().chain(max).collect()
 }
 
-async fn search(ctx: &mut Ctx, body: &Search) -> Result<Found, CommandError> {
-    let key = {
-        let selected = ctx.selected()?;
-        Arc::new(compile(&body.keys, body.charset.as_deref(), selected)?)
-    };
+async fn search(ctx: &mut Ctx, body: &Search, until: Instant) -> Result<(UidSet, Found), CommandError> {
+    let key = Arc::new(compile(&body.keys, body.charset.as_deref(), ctx.selected()?).await?);
     // MODSEQ switches CONDSTORE on (RFC 7162 §3.1).
     let modseq_asked = compile::asks_modseq(&body.keys);
-    ctx.enabled.condstore |= modseq_asked;
-    let selected = ctx.selected()?;
-    let candidates = key.narrow(&selected.present());
-    let stage = key.stage().max(if modseq_asked { Stage::Row } else { Stage::View });
-    if stage == Stage::View {
-        let uids = candidates.iter().filter(|uid| evaluate(&key, &Known::view(*uid)) == Some(true)).collect();
-        return Ok(Found { uids, modseq: ModSeq::ZERO });
+    if modseq_asked {
+        ctx.enable_condstore();
+    }
+    let candidates = key.narrow(&ctx.selected()?.present());
+    if key.stage() == Stage::View && !modseq_asked {
+        return Ok((candidates, Found::default()));
     }
     let (mut found, open) = by_rows(ctx, &key, &candidates).await?;
     for part in open.chunks(SUMMARIES_TOGETHER_MAX) {
-        by_contents(ctx, &key, &part, &mut found).await?;
+        by_contents(ctx, &key, &part, until, &mut found).await?;
     }
-    found.uids.sort_unstable();
-    Ok(found)
+    let uids = found.uids.iter().copied().collect();
+    Ok((uids, found))
 }
 
 /// Goes through the index; returns what only more can decide.
@@ -107,7 +124,10 @@ async fn by_rows(ctx: &Ctx, key: &Key, candidates: &UidSet) -> Result<(Found, Ui
     }
     let mut chunks = fetch(ctx, candidates, Columns::default()).await?;
     while let Some(chunk) = chunks.next().await {
-        for message in chunk? {
+        for (at, message) in chunk?.into_iter().enumerate() {
+            if at % ROWS_TOGETHER_MAX == ROWS_TOGETHER_MAX - 1 {
+                tokio::task::yield_now().await;
+            }
             match evaluate(key, &Known::row(&message.row)) {
                 _ if message.expunged => {}
                 Some(true) => found.add(&message),
@@ -124,12 +144,15 @@ async fn by_contents(
     ctx: &Ctx,
     key: &Arc<Key>,
     open: &UidSet,
+    until: Instant,
     found: &mut Found,
 ) -> Result<(), CommandError> {
     let mut chunks = fetch(ctx, open, Columns { summary: true }).await?;
     while let Some(chunk) = chunks.next().await {
         let mut unread = Vec::new();
         for message in chunk?.into_iter().filter(|message| !message.expunged) {
+            // A summary is up to 64 KiB, and each key may go through all of it.
+            tokio::task::yield_now().await;
             let summary = Summary::decode(message.summary.clone().unwrap_or_default())?;
             match evaluate(key, &Known::summary(&message.row, &summary)) {
                 Some(true) => found.add(&message),
@@ -137,9 +160,9 @@ async fn by_contents(
                 None => unread.push((message, summary)),
             }
         }
-        let (services, account) = (&ctx.services, ctx.account()?.handle.account);
+        let reader = Reader { services: &ctx.services, account: ctx.account()?.handle.account, key, until };
         let mut read = stream::iter(unread)
-            .map(|(message, summary)| read_and_evaluate(services, account, Arc::clone(key), message, summary))
+            .map(|(message, summary)| reader.decide(message, Arc::new(summary)))
             .buffer_unordered(BODIES_MAX);
         while let Some(hit) = read.next().await {
             if let Some(message) = hit? {
@@ -150,23 +173,54 @@ async fn by_contents(
     Ok(())
 }
 
-/// A body is searched on a thread of its own: decoding 50 MB takes a while.
-async fn read_and_evaluate(
-    services: &Services,
+/// Reads messages to decide what is still open.
+struct Reader<'a> {
+    services: &'a Services,
     account: AccountId,
-    key: Arc<Key>,
-    message: MessageRead,
-    summary: Summary,
-) -> Result<Option<MessageRead>, CommandError> {
-    let mut memory = services.search_budget.reserve_for(account, services.options.append_bytes_max);
-    // One that came by another way may be larger than all there is.
-    let reserved = memory.wait_for(message.row.size.min(memory.bytes_max())).await;
-    reserved.map_err(|error| CommandError::no(Code::Unavailable, error.to_string()))?;
-    let body = services.bodies.get(&message.row.body).await?;
-    let row = message.row;
-    let search = move || evaluate(&key, &Known::body(&row, &summary, &body));
-    let decided = tokio::task::spawn_blocking(search).await.map_err(|_| CommandError::State)?;
-    Ok((decided == Some(true)).then_some(message))
+    key: &'a Arc<Key>,
+    until: Instant,
+}
+
+impl Reader<'_> {
+    /// The message if it is found; its header is read before the rest if that may spare the rest.
+    async fn decide(
+        &self,
+        message: MessageRead,
+        summary: Arc<Summary>,
+    ) -> Result<Option<MessageRead>, CommandError> {
+        let all = message.row.size;
+        let mut decided = None;
+        if wants_header(self.key, &Known::summary(&message.row, &summary)) {
+            decided = self.evaluate(&message, &summary, summary.header_end().min(all)).await?;
+        }
+        if decided.is_none() {
+            decided = self.evaluate(&message, &summary, all).await?;
+        }
+        Ok((decided == Some(true)).then_some(message))
+    }
+
+    /// Decides by the first bytes of a message, on a thread of its own: decoding 50 MB takes a while.
+    async fn evaluate(
+        &self,
+        message: &MessageRead,
+        summary: &Arc<Summary>,
+        bytes: u64,
+    ) -> Result<Option<bool>, CommandError> {
+        let Services { options, search_budget, bodies, .. } = self.services;
+        let mut memory = search_budget.reserve_for(self.account, options.append_bytes_max);
+        // One that came by another way may be larger than all there is.
+        let reserved = memory.wait_for(bytes.min(memory.bytes_max())).await;
+        reserved.map_err(|error| CommandError::no(Code::Unavailable, error.to_string()))?;
+        let body = &message.row.body;
+        let content =
+            if bytes == body.length { bodies.get(body).await? } else { bodies.range(body, 0..bytes).await? };
+        let (key, summary, row, until) = (Arc::clone(self.key), Arc::clone(summary), message.row, self.until);
+        let search = move || {
+            let _memory = memory; // held until the thread is done, whoever still waits for it
+            evaluate(&key, &Known::bytes(&row, &summary, &content, until))
+        };
+        tokio::task::spawn_blocking(search).await.map_err(|_| CommandError::State)
+    }
 }
 
 async fn fetch(
@@ -180,8 +234,19 @@ async fn fetch(
 
 impl Found {
     fn add(&mut self, message: &MessageRead) {
-        self.uids.push(message.row.uid);
-        self.modseq = self.modseq.max(message.row.modseq);
+        let this = (message.row.uid, message.row.modseq);
+        self.uids.push(this.0);
+        self.first = Some(self.first.map_or(this, |first| first.min(this)));
+        self.last = Some(self.last.map_or(this, |last| last.max(this)));
+        self.modseq = self.modseq.max(this.1);
+    }
+
+    /// With MIN or MAX alone, that of these messages; else the greatest of all (RFC 4731 §3.2).
+    fn modseq(&self, returns: Option<SearchReturn>) -> ModSeq {
+        let Some(returns) = returns.filter(|returns| only_ends(*returns)) else { return self.modseq };
+        let min = self.first.filter(|_| returns.min);
+        let max = self.last.filter(|_| returns.max);
+        min.into_iter().chain(max).map(|(_, modseq)| modseq).max().unwrap_or_default()
     }
 }
 

@@ -1,18 +1,30 @@
 //! Keys made ready: sets resolved against the view, texts decoded, keywords and dates as numbers.
+//!
+//! What the view alone decides is worked out here, with sets instead of messages: `NOT 1 NOT 2 …` over a mailbox of
+//! 100,000 becomes one set, and what is left of the tree holds none but those that stand beside other keys.
 
 use std::time::SystemTime;
 
 use buzon_imap::command::Numbering;
 use buzon_imap::command::search::{DateField, DateTest, SearchDate, SearchKey};
+use buzon_imap::response::code::Code;
 use buzon_message::search::Needle;
 use buzon_types::flag::{KeywordBits, SystemFlags};
 use buzon_types::time::days_from_civil;
 use buzon_types::uid::ModSeq;
 use buzon_types::uid_set::UidSet;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::needle;
 use crate::rescue::CommandError;
 use crate::selected::Selected;
+
+/// All sets of a search together, as runs of eight bytes. Even a hundred lists of every second of 10,000 messages have
+/// less; a client can repeat such a list four thousand times.
+const RUNS_MAX: usize = 1_000_000;
+/// Others get their turn after a set of so many runs was worked on.
+const RUNS_TOGETHER_MAX: usize = 1_000;
 
 /// What must be known of a message to decide a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,11 +43,10 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) enum Key {
     All,
-    None,
     And(Vec<Key>),
     Or(Box<(Key, Key)>),
     Not(Box<Key>),
-    /// Sequence numbers, UIDs, RECENT.
+    /// Sequence numbers, UIDs, RECENT, and what these come to together.
     In(UidSet),
     Has(SystemFlags),
     /// All of these bits; one.
@@ -59,7 +70,7 @@ impl Key {
     /// The dearest that may be needed.
     pub(super) fn stage(&self) -> Stage {
         match self {
-            Self::All | Self::None | Self::In(_) => Stage::View,
+            Self::All | Self::In(_) => Stage::View,
             Self::And(keys) => keys.iter().map(Self::stage).max().unwrap_or(Stage::View),
             Self::Or(both) => both.0.stage().max(both.1.stage()),
             Self::Not(key) => key.stage(),
@@ -73,7 +84,6 @@ impl Key {
     pub(super) fn narrow(&self, among: &UidSet) -> UidSet {
         match self {
             Self::In(uids) => among.intersection(uids),
-            Self::None => UidSet::new(),
             Self::And(keys) => keys.iter().fold(among.clone(), |left, key| key.narrow(&left)),
             _ => among.clone(),
         }
@@ -94,7 +104,10 @@ pub(super) fn asks_modseq(keys: &[SearchKey]) -> bool {
 }
 
 /// Recursion is bounded by the grammar (`SEARCH_DEPTH_MAX`).
-pub(super) fn compile(
+///
+/// # Errors
+/// If a number is of no message, a charset is not known, or there are too many sets.
+pub(super) async fn compile(
     keys: &[SearchKey],
     charset: Option<&str>,
     selected: &Selected,
@@ -102,38 +115,121 @@ pub(super) fn compile(
     if let Some(charset) = charset {
         needle(Some(charset), b"")?; // an unknown one is refused though no text may come
     }
-    let compiler = Compiler { charset, selected };
-    compiler.all_of(keys)
+    let mut compiler = Compiler { charset, selected, present: selected.present(), kept_runs: 0 };
+    compiler.all_of(keys).await
 }
 
 struct Compiler<'a> {
     charset: Option<&'a str>,
     selected: &'a Selected,
+    /// The messages that are searched: a set stands for those of them that it holds.
+    present: UidSet,
+    /// In the sets that stay.
+    kept_runs: usize,
 }
 
 impl Compiler<'_> {
-    fn all_of(&self, keys: &[SearchKey]) -> Result<Key, CommandError> {
-        let keys = keys.iter().map(|key| self.key(key)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Key::And(keys))
+    async fn all_of(&mut self, keys: &[SearchKey]) -> Result<Key, CommandError> {
+        let (mut among, mut others) = (None::<UidSet>, Vec::new());
+        for key in keys {
+            match self.key(key).await? {
+                Key::All => {}
+                Key::In(uids) => {
+                    among = Some(match among {
+                        Some(among) => among.intersection(&uids),
+                        None => uids,
+                    });
+                }
+                other => others.push(other),
+            }
+        }
+        Ok(match among {
+            None if others.is_empty() => Key::All,
+            None => Key::And(others),
+            Some(among) if others.is_empty() => Key::In(among),
+            Some(among) => {
+                others.insert(0, self.keep(Key::In(among))?);
+                Key::And(others)
+            }
+        })
     }
 
-    fn key(&self, key: &SearchKey) -> Result<Key, CommandError> {
+    fn either(&mut self, one: Key, two: Key) -> Result<Key, CommandError> {
+        Ok(match (one, two) {
+            (Key::All, _) | (_, Key::All) => Key::All,
+            (Key::In(one), Key::In(two)) => {
+                let neither = self.present.difference(&one).difference(&two);
+                Key::In(self.present.difference(&neither))
+            }
+            (one, two) => Key::Or(Box::new((self.keep(one)?, self.keep(two)?))),
+        })
+    }
+
+    fn not(&self, key: Key) -> Key {
+        match key {
+            Key::All => Key::In(UidSet::new()),
+            Key::In(uids) => Key::In(self.present.difference(&uids)),
+            key => not(key),
+        }
+    }
+
+    /// A set that stands beside other keys.
+    fn keep(&mut self, key: Key) -> Result<Key, CommandError> {
+        if let Key::In(uids) = &key {
+            self.kept_runs += uids.run_count();
+        }
+        if self.kept_runs > RUNS_MAX {
+            return Err(CommandError::no(Code::Limit, "too many sets in one search"));
+        }
+        Ok(key)
+    }
+
+    async fn set(&mut self, uids: UidSet) -> Key {
+        let uids = self.present.intersection(&uids);
+        if self.present.run_count() + uids.run_count() > RUNS_TOGETHER_MAX {
+            tokio::task::yield_now().await;
+        }
+        Key::In(uids)
+    }
+
+    fn key<'k>(&'k mut self, key: &'k SearchKey) -> BoxFuture<'k, Result<Key, CommandError>> {
+        self.compiled(key).boxed()
+    }
+
+    async fn compiled(&mut self, key: &SearchKey) -> Result<Key, CommandError> {
         Ok(match key {
             SearchKey::All => Key::All,
-            SearchKey::And(keys) => self.all_of(keys)?,
-            SearchKey::Not(key) => Key::Not(Box::new(self.key(key)?)),
-            SearchKey::Or(both) => Key::Or(Box::new((self.key(&both.0)?, self.key(&both.1)?))),
-            SearchKey::Sequence(set) => Key::In(self.selected.resolve(Numbering::Sequence, set)?),
-            SearchKey::Uid(set) => Key::In(self.selected.resolve(Numbering::Uid, set)?),
+            SearchKey::And(keys) => self.all_of(keys).await?,
+            SearchKey::Not(key) => {
+                let key = self.key(key).await?;
+                self.not(key)
+            }
+            SearchKey::Or(both) => {
+                let (one, two) = (self.key(&both.0).await?, self.key(&both.1).await?);
+                self.either(one, two)?
+            }
+            SearchKey::Sequence(set) => self.set(self.selected.resolve(Numbering::Sequence, set)?).await,
+            SearchKey::Uid(set) => self.set(self.selected.resolve(Numbering::Uid, set)?).await,
+            SearchKey::Recent => self.set(self.selected.recent_uids()).await,
+            SearchKey::Old => {
+                let recent = self.set(self.selected.recent_uids()).await;
+                self.not(recent)
+            }
+            SearchKey::New => {
+                let recent = self.set(self.selected.recent_uids()).await;
+                Key::And(vec![self.keep(recent)?, not(Key::Has(SystemFlags::SEEN))])
+            }
+            other => self.of_message(other)?,
+        })
+    }
+
+    /// Keys that the view does not decide.
+    fn of_message(&self, key: &SearchKey) -> Result<Key, CommandError> {
+        Ok(match key {
             SearchKey::Has(flags) => Key::Has(*flags),
             SearchKey::HasNot(flags) => not(Key::Has(*flags)),
             SearchKey::Keyword(keyword) => self.keyword(keyword),
-            SearchKey::NotKeyword(keyword) => not(self.keyword(keyword)),
-            SearchKey::Recent => Key::In(self.selected.recent_uids()),
-            SearchKey::Old => not(Key::In(self.selected.recent_uids())),
-            SearchKey::New => {
-                Key::And(vec![Key::In(self.selected.recent_uids()), not(Key::Has(SystemFlags::SEEN))])
-            }
+            SearchKey::NotKeyword(keyword) => self.not(self.keyword(keyword)),
             SearchKey::Date(DateField::Internal, test, date) => Key::Internal(*test, day(*date)),
             SearchKey::Date(DateField::Sent, test, date) => Key::Sent(*test, day(*date)),
             SearchKey::Older(seconds) => Key::NotAfter(now().saturating_sub(i64::from(*seconds))),
@@ -144,6 +240,15 @@ impl Compiler<'_> {
             SearchKey::Body(text) => Key::Body(needle(self.charset, text)?),
             SearchKey::Text(text) => Key::Text(needle(self.charset, text)?),
             SearchKey::ModSeq(modseq) => Key::ModSeq(*modseq),
+            SearchKey::All
+            | SearchKey::And(_)
+            | SearchKey::Not(_)
+            | SearchKey::Or(_)
+            | SearchKey::Sequence(_)
+            | SearchKey::Uid(_)
+            | SearchKey::Recent
+            | SearchKey::Old
+            | SearchKey::New => return Err(CommandError::State),
         })
     }
 
@@ -151,7 +256,7 @@ impl Compiler<'_> {
     fn keyword(&self, keyword: &buzon_types::flag::Keyword) -> Key {
         match self.selected.keywords().iter().position(|known| known == keyword) {
             Some(at) => Key::Keyword(KeywordBits::one(at)),
-            None => Key::None,
+            None => Key::In(UidSet::new()),
         }
     }
 }

@@ -5,6 +5,7 @@ use buzon_message::search::Needle;
 use buzon_message::summary::Summary;
 use buzon_model::row::MessageRow;
 use buzon_types::uid::Uid;
+use tokio::time::Instant;
 
 use super::compile::Key;
 
@@ -13,24 +14,41 @@ pub(super) struct Known<'a> {
     uid: Uid,
     row: Option<&'a MessageRow>,
     summary: Option<&'a Summary>,
+    header: Option<&'a [u8]>,
     body: Option<&'a [u8]>,
+    /// What takes long is not begun after this: nobody waits for it any more.
+    until: Option<Instant>,
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn view(uid: Uid) -> Self {
-        Self { uid, row: None, summary: None, body: None }
-    }
-
     pub(super) fn row(row: &'a MessageRow) -> Self {
-        Self { uid: row.uid, row: Some(row), summary: None, body: None }
+        Self { uid: row.uid, row: Some(row), summary: None, header: None, body: None, until: None }
     }
 
     pub(super) fn summary(row: &'a MessageRow, summary: &'a Summary) -> Self {
-        Self { uid: row.uid, row: Some(row), summary: Some(summary), body: None }
+        Self { summary: Some(summary), ..Self::row(row) }
     }
 
-    pub(super) fn body(row: &'a MessageRow, summary: &'a Summary, body: &'a [u8]) -> Self {
-        Self { uid: row.uid, row: Some(row), summary: Some(summary), body: Some(body) }
+    /// The message's bytes: its header, or all of them.
+    pub(super) fn bytes(row: &'a MessageRow, summary: &'a Summary, bytes: &'a [u8], until: Instant) -> Self {
+        let header = &bytes[..bytes.len().min(summary.header_end() as usize)];
+        let body = (bytes.len() as u64 == row.size).then_some(bytes);
+        Self { header: Some(header), body, until: Some(until), ..Self::summary(row, summary) }
+    }
+
+    fn has_time(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() < until)
+    }
+}
+
+/// Whether reading the header may decide more.
+pub(super) fn wants_header(key: &Key, known: &Known<'_>) -> bool {
+    match key {
+        Key::And(keys) => keys.iter().any(|key| wants_header(key, known)),
+        Key::Or(both) => wants_header(&both.0, known) || wants_header(&both.1, known),
+        Key::Not(key) => wants_header(key, known),
+        Key::Header(..) => evaluate(key, known).is_none(),
+        _ => false,
     }
 }
 
@@ -39,7 +57,6 @@ pub(super) fn evaluate(key: &Key, known: &Known<'_>) -> Option<bool> {
     let row = known.row;
     match key {
         Key::All => Some(true),
-        Key::None => Some(false),
         Key::And(keys) => all(keys.iter().map(|key| evaluate(key, known))),
         Key::Or(both) => {
             let neither = [&both.0, &both.1].into_iter().map(|key| evaluate(key, known).map(|holds| !holds));
@@ -93,8 +110,7 @@ fn header(name: &str, needle: &Needle, known: &Known<'_>) -> Option<bool> {
     let summary = known.summary?;
     let cached = needle.matches_cached_header(summary, name.as_bytes());
     cached.or_else(|| {
-        let body = known.body?;
-        let header = &body[..body.len().min(summary.header_end() as usize)];
+        let header = known.header.filter(|_| known.has_time())?;
         Some(needle.matches_header(header, name.as_bytes()))
     })
 }
@@ -104,7 +120,7 @@ fn text(
     known: &Known<'_>,
     matches: impl Fn(&[u8], &Summary) -> Result<bool, buzon_message::SummaryError>,
 ) -> Option<bool> {
-    let (body, summary) = (known.body?, known.summary?);
+    let (body, summary) = (known.body.filter(|_| known.has_time())?, known.summary?);
     Some(matches(body, summary).unwrap_or(false))
 }
 

@@ -50,6 +50,18 @@ async fn keys_find_what_they_mean() {
         ("(1 SEEN)", "1"),
         ("NEW", "2 3"),
         ("OLD", ""),
+        ("NOT 1 NOT 2", "3"),
+        ("1:2,2,1:*", "1 2 3"),
+        ("NOT (2 NOT OR 1 3)", "1 3"),
+        ("OR 1 3", "1 3"),
+        ("OR 2 SEEN", "1 2"),
+        ("OR ALL SEEN", "1 2 3"),
+        ("NOT ALL", ""),
+        ("NOT (1 SEEN)", "2 3"),
+        ("NOT (1 UNSEEN) UID 1,3", "1 3"),
+        ("UNKEYWORD other 2", "2"),
+        ("OR KEYWORD other HEADER X-Odd here", "2"),
+        ("NOT HEADER X-Odd here BODY hello", "1 3"),
     ];
     for (keys, expected) in cases {
         line.send(&format!("s SEARCH {keys}")).await;
@@ -82,5 +94,53 @@ async fn results_come_as_asked() {
     line.command("j", "ENABLE IMAP4rev2").await;
     assert_eq!(line.command("k", "SEARCH SEEN").await[0], "* ESEARCH (TAG \"k\") ALL 1");
     let modseq = line.command("l", "SEARCH MODSEQ 3").await;
-    assert!(modseq[0].contains(" ALL ") && modseq[0].contains("MODSEQ"), "{modseq:?}");
+    assert!(modseq[1].contains(" ALL ") && modseq[1].contains("MODSEQ"), "{modseq:?}");
+}
+
+#[tokio::test]
+async fn modseq_is_that_of_the_ends_if_only_they_were_asked_for() {
+    let server = Server::start();
+    let mut line = filled(&server).await;
+    line.command("b", "ENABLE CONDSTORE").await;
+    line.command("c", "STORE 1 +FLAGS (\\Flagged)").await;
+    line.command("d", "STORE 2 +FLAGS (\\Flagged)").await;
+    let cases = [
+        ("MIN", "MIN 1 MODSEQ 5"),
+        ("MAX", "MAX 3 MODSEQ 4"),
+        ("MIN MAX", "MIN 1 MAX 3 MODSEQ 5"),
+        ("MIN COUNT", "MIN 1 COUNT 3 MODSEQ 6"),
+        ("ALL", "MODSEQ 6 ALL 1:3"),
+    ];
+    for (returns, expected) in cases {
+        let lines = line.command("s", &format!("SEARCH RETURN ({returns}) MODSEQ 1")).await;
+        assert_eq!(lines[0], format!("* ESEARCH (TAG \"s\") {expected}"), "{returns}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_search_leaves_what_was_saved() {
+    let server = Server::start();
+    let mut line = filled(&server).await;
+    line.command("c", "SEARCH RETURN (SAVE) FROM ana").await;
+    assert!(line.command("d", "SEARCH RETURN (SAVE) 99").await[0].starts_with("d BAD"));
+    assert_eq!(line.command("e", "FETCH $ UID").await.len(), 3);
+}
+
+/// The body is cut off in the store: reading it would fail.
+#[tokio::test]
+async fn what_the_header_decides_reads_no_body() {
+    use object_store::{ObjectStore, ObjectStoreExt};
+    let server = Server::start();
+    let mut line = server.log_in().await;
+    let message = format!("Subject: one\r\nX-Odd: here\r\n\r\n{}", "text\r\n".repeat(1_000));
+    line.send_raw(format!("a APPEND INBOX {{{}+}}\r\n{message}\r\n", message.len()).as_bytes()).await;
+    assert!(line.read().await.starts_with("a OK"));
+    let objects: Vec<_> = futures::TryStreamExt::try_collect(server.store.list(None)).await.unwrap();
+    let whole = server.store.get(&objects[0].location).await.unwrap().bytes().await.unwrap();
+    server.store.put(&objects[0].location, whole.slice(..2_000).into()).await.unwrap();
+    line.command("b", "EXAMINE INBOX").await;
+    for (keys, expected) in [("HEADER X-Odd here", "* SEARCH 1"), ("HEADER X-Odd no BODY text", "* SEARCH")] {
+        assert_eq!(line.command("s", &format!("SEARCH {keys}")).await, [expected, "s OK Done"], "{keys}");
+    }
+    assert!(line.command("s", "SEARCH BODY text").await[0].starts_with("s NO"));
 }
