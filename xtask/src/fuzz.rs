@@ -2,7 +2,7 @@
 //! nightly nor another tool is needed.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
@@ -30,14 +30,16 @@ pub(crate) fn run(seconds: u32) -> anyhow::Result<()> {
         let name = path.file_stem().and_then(|stem| stem.to_str()).context("name of a fuzz target")?;
         let found = build.join("corpus").join(name);
         fs::create_dir_all(&found)?;
-        start(
-            Command::new(build.join(TARGET).join("release").join(name))
-                .arg(format!("-max_total_time={seconds}"))
-                .args(["-rss_limit_mb=2048", "-timeout=10", "-verbosity=0", "-print_final_stats=1"])
-                .arg(format!("-artifact_prefix={}/{name}-", build.display()))
-                .arg(&found)
-                .arg(format!("fuzz/corpus/{name}")),
-        )?;
+        let mut target = Command::new(build.join(TARGET).join("release").join(name));
+        target
+            .arg(format!("-max_total_time={seconds}"))
+            .args(["-rss_limit_mb=2048", "-timeout=10", "-verbosity=0", "-print_final_stats=1"])
+            .arg(format!("-artifact_prefix={}/{name}-", build.display()));
+        let dictionary = format!("fuzz/{name}.dict");
+        if Path::new(&dictionary).exists() {
+            target.arg(format!("-dict={dictionary}"));
+        }
+        start(target.arg(&found).arg(format!("fuzz/corpus/{name}")))?;
     }
     Ok(())
 }

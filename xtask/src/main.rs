@@ -4,6 +4,7 @@
 //! are missing and it may (as root, or through `sudo -n`).
 
 use std::env;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
@@ -23,6 +24,12 @@ usage: cargo xtask COMMAND
   dev             a demo server from a debug build";
 
 fn main() -> ExitCode {
+    // From wherever in the tree it was called.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    if let Err(error) = env::set_current_dir(root) {
+        eprintln!("xtask: {}: {error}", root.display());
+        return ExitCode::FAILURE;
+    }
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
