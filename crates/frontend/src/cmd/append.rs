@@ -32,7 +32,7 @@ const STEP_BYTES_MIN: u64 = 64 * 1024;
 const STEP_BYTES_MAX: u64 = 1 << 20;
 /// An upload may be as slow as it likes for so long …
 const UPLOAD_GRACE: Duration = Duration::from_secs(2 * 60);
-/// … and then no slower than this on the whole: half of what the slowest mobile network does, 50 MiB in two hours.
+/// … and then no slower than this on the whole: 64 kbit/s, a poor mobile link; 50 MiB in two hours.
 const UPLOAD_BYTES_PER_SECOND_MIN: u64 = 8 * 1024;
 
 /// A message that is coming.

@@ -20,6 +20,9 @@ use super::needle;
 use crate::rescue::CommandError;
 use crate::selected::Selected;
 
+#[cfg(test)]
+mod tests;
+
 /// All sets of a search together, as runs of eight bytes. Even a hundred lists of every second of 10,000 messages have
 /// less; a client can repeat such a list four thousand times.
 const RUNS_MAX: usize = 1_000_000;
