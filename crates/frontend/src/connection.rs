@@ -109,10 +109,10 @@ impl Connection {
             Err(over) => return Ok(Some(over.into())),
         };
         match woken {
-            Woken::Input(0) => return Ok(Some(End::Said)),
+            Woken::Input(0) => Ok(Some(End::Said)),
             Woken::Input(_) => {
                 self.heard = Instant::now();
-                return self.read_events().await;
+                self.read_events().await
             }
             Woken::News => self.tell_news().await,
             Woken::Drain => Ok(Some(End::Bye("server is going down, please connect again"))),

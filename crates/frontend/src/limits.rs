@@ -1,4 +1,4 @@
-//! How many connections there may be: in all, and from one peer. Shared by IMAP and LMTP listeners.
+//! How many connections there may be: in all, and from one peer. Listeners of one kind share theirs.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -50,6 +50,12 @@ impl Listeners {
         Self { limits, connections: TaskTracker::new(), drain, cut }
     }
 
+    /// Ends with these, but counts connections by other limits.
+    #[must_use]
+    pub fn with_limits(&self, limits: ConnectionLimits) -> Self {
+        Self { limits, ..self.clone() }
+    }
+
     /// Binds, and serves each connection in a task of its own. Returns the bound address.
     ///
     /// # Errors
@@ -114,5 +120,36 @@ impl Listeners {
             self.cut.cancel();
             self.connections.wait().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::mpsc;
+
+    #[tokio::test]
+    async fn one_kind_of_connections_takes_no_places_of_another_and_all_end_together() {
+        let imap = Listeners::new(ConnectionLimits::new(1, 1));
+        let lmtp = imap.with_limits(ConnectionLimits::new(1, 1));
+        let (sender, mut places) = mpsc::channel(4);
+        for listeners in [&imap, &lmtp] {
+            let sender = sender.clone();
+            let service = move |accepted: Accepted| {
+                let sender = sender.clone();
+                async move {
+                    let place = accepted.place.as_ref().map(|_| ()).map_err(|away| *away);
+                    let _ = sender.send(place).await;
+                    accepted.drain.cancelled().await;
+                }
+            };
+            let address = listeners.listen("test", ([127, 0, 0, 1], 0).into(), service).await.unwrap();
+            for expected in [Ok(()), Err(TurnedAway::Full)] {
+                let _client = TcpStream::connect(address).await.unwrap();
+                assert_eq!(places.recv().await, Some(expected));
+            }
+        }
+        imap.drain(Duration::from_secs(5)).await;
+        assert!(lmtp.draining().is_cancelled() && lmtp.connections.is_empty());
     }
 }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use buzon_bodies::Bodies;
 use buzon_frontend::imap::{Dependencies as ImapDependencies, Imap, Security};
 use buzon_frontend::incoming::Budget;
+use buzon_frontend::limits::ConnectionLimits;
 use buzon_frontend::listener::Listeners;
 use buzon_frontend::lmtp::{Dependencies as LmtpDependencies, Lmtp, Options as LmtpOptions};
 use buzon_frontend::options::ImapOptions;
@@ -54,6 +55,9 @@ pub(super) async fn listen(
     }
     if let Some(address) = listen.lmtp.address() {
         let lmtp = lmtp(parts, telemetry)?;
+        // A few MTAs hold all of them, and must not lose their places to mail clients, nor take theirs.
+        let connections_max = parts.config.lmtp.connections_max;
+        let listeners = listeners.with_limits(ConnectionLimits::new(connections_max, connections_max));
         let bound =
             listeners.listen("lmtp", address, move |accepted| lmtp.clone().serve_accepted(accepted)).await;
         running.lmtp = Some(bound.with_context(|| format!("listen.lmtp: bind {address}"))?);
