@@ -98,7 +98,8 @@ fn test(long: bool) -> anyhow::Result<()> {
         let mut tests = Command::new("cargo");
         tests.args(["test", "--workspace", "--all-features"]).args(kinds);
         if long {
-            tests.env("BUZON_TEST_LONG", "1");
+            // The whole binary and the crash tests; random histories and grammars; random sessions.
+            tests.env("BUZON_TEST_LONG", "1").env("PROPTEST_CASES", "5000").env("STEPS", "50000");
         }
         run(&mut tests)?;
     }

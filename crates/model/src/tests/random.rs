@@ -312,7 +312,7 @@ fn what_is_in_memory_is_what_is_in_the_rows(state: &State, rows: &Rows) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 4_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 4_000, ..ProptestConfig::default() })]
     #[test]
     fn random_histories_are_those_of_the_naive_model(steps in steps(120)) {
         let mut run = Run::new();
