@@ -4,8 +4,9 @@
 //! are missing and it may (as root, or through `sudo -n`).
 
 use std::env;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, bail};
 
@@ -94,16 +95,35 @@ fn test(long: bool) -> anyhow::Result<()> {
     packages::install()?;
     // One command with all features, so that nothing is built twice.
     cargo(&["build", "--workspace", "--all-targets", "--all-features"])?;
-    for kinds in [&["--lib", "--bins", "--tests"][..], &["--doc"]] {
-        let mut tests = Command::new("cargo");
-        tests.args(["test", "--workspace", "--all-features"]).args(kinds);
-        if long {
-            // The whole binary and the crash tests; random histories and grammars; random sessions.
-            tests.env("BUZON_TEST_LONG", "1").env("PROPTEST_CASES", "5000").env("STEPS", "50000");
-        }
-        run(&mut tests)?;
+    let mut tests = Command::new("cargo");
+    tests.args(["test", "--workspace", "--all-features"]);
+    if long {
+        // The whole binary and the crash tests; random histories and grammars; random sessions.
+        tests.env("BUZON_TEST_LONG", "1").env("PROPTEST_CASES", "5000").env("STEPS", "50000");
     }
-    fuzz::run(if long { 600 } else { 20 })
+    let passed = run_counting(&mut tests)?;
+    fuzz::run(if long { 600 } else { 20 })?;
+    println!("{passed} passed, 0 failed");
+    Ok(())
+}
+
+/// Runs tests, prints what they print, and counts those that passed over all test binaries.
+fn run_counting(tests: &mut Command) -> anyhow::Result<u64> {
+    let mut child = tests.stdout(Stdio::piped()).spawn().context("start the tests")?;
+    let stdout = child.stdout.take().context("their standard output")?;
+    let mut passed = 0;
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        passed += line.strip_prefix("test result: ok. ").map_or(0, leading_number);
+    }
+    let status = child.wait()?;
+    if status.success() { Ok(passed) } else { bail!("tests: {status}") }
+}
+
+fn leading_number(text: &str) -> u64 {
+    text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 
 fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
