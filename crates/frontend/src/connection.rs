@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::claim;
 use crate::cmd::{append, idle};
 use crate::ctx::{Ctx, Peer, Security, Services, Then};
 use crate::dispatch;
@@ -187,10 +188,11 @@ impl Connection {
 
     async fn wait(&mut self) -> io::Result<Result<Woken, Over>> {
         let deadline = self.deadline();
-        let may_drain = self.ctx.receiving.is_none();
+        let (may_drain, is_idle) = (self.ctx.receiving.is_none(), self.ctx.idle.is_some());
         Ok(tokio::select! {
             read = self.ctx.wire.fill() => Ok(Woken::Input(read?)),
             news = hearing::next(&mut self.hearing) => news.map(|()| Woken::News),
+            () = claim::looked_for(&mut self.ctx.claim), if is_idle => Ok(Woken::News),
             () = self.drain.cancelled(), if may_drain => Ok(Woken::Drain),
             () = sleep_until(deadline) => Ok(Woken::Deadline),
         })

@@ -21,6 +21,7 @@ use rustls::ServerConfig;
 
 use crate::auth::Authenticator;
 use crate::capability::{Standing, capabilities};
+use crate::claim::{Claim, Claims};
 use crate::cmd::append::Receiving;
 use crate::cmd::authenticate::Exchange;
 use crate::enabled::Enabled;
@@ -43,6 +44,8 @@ pub(crate) struct Services {
     pub(crate) budget: Budget,
     /// Memory for bodies that are searched: its own, so that searches hold back no message.
     pub(crate) search_budget: Budget,
+    /// Claims of `\Recent` on their way.
+    pub(crate) claims: Claims,
     pub(crate) metrics: Metrics,
     /// For STARTTLS.
     pub(crate) tls: Option<Arc<ServerConfig>>,
@@ -103,6 +106,8 @@ pub(crate) struct Ctx {
     pub(crate) receiving: Option<Receiving>,
     /// IDLE under way.
     pub(crate) idle: Option<Tag>,
+    /// The selected mailbox's new messages are being claimed.
+    pub(crate) claim: Option<Claim>,
 }
 
 impl Ctx {
@@ -122,6 +127,7 @@ impl Ctx {
             exchange: None,
             receiving: None,
             idle: None,
+            claim: None,
         }
     }
 
@@ -198,7 +204,7 @@ impl Ctx {
 
     /// Leaves the selected mailbox.
     pub(crate) fn deselect(&mut self) -> Option<Selected> {
-        self.behind = false;
+        (self.behind, self.claim) = (false, None);
         self.selected.take()
     }
 

@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Authenticator;
+use crate::claim::Claims;
 use crate::connection::Connection;
 pub use crate::ctx::Security;
 use crate::ctx::{Peer, Services};
@@ -53,7 +54,9 @@ impl Imap {
             Authenticator::new(Arc::clone(&meta), options.password_checks_max, options.failure_delay);
         let metrics = Metrics::new(&meter);
         let search_budget = Budget::new(SEARCHED_BYTES_MAX.max(options.append_bytes_max));
-        let services = Services { options, meta, bodies, authenticator, budget, search_budget, metrics, tls };
+        let claims = Claims::default();
+        let services =
+            Services { options, meta, bodies, authenticator, budget, search_budget, claims, metrics, tls };
         Self { services: Arc::new(services) }
     }
 

@@ -9,6 +9,7 @@
 
 mod auth;
 mod capability;
+mod claim;
 mod cmd;
 mod connection;
 mod ctx;

@@ -12,6 +12,7 @@
 
 pub(crate) mod news;
 mod numbers;
+pub(crate) mod recent;
 #[cfg(test)]
 mod tests;
 
@@ -25,8 +26,9 @@ use buzon_types::id::MailboxKey;
 use buzon_types::mailbox_name::MailboxName;
 use buzon_types::uid::{ModSeq, SequenceNumber, Uid};
 use buzon_types::uid_set::UidSet;
-use news::{Expunges, News};
+use news::{Arrivals, Expunges, News};
 use numbers::Numbers;
+use recent::Recents;
 
 /// Whether the mailbox was opened with SELECT or EXAMINE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,13 +37,6 @@ pub(crate) enum Access {
     ReadWrite,
     /// EXAMINE
     ReadOnly,
-}
-
-/// UIDs that this session alone sees as `\Recent`: from the first, below the second (`None`: without end).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Recent {
-    pub(crate) from: Option<Uid>,
-    pub(crate) below: Option<Uid>,
 }
 
 /// The view.
@@ -54,7 +49,7 @@ pub(crate) struct Selected {
     /// All changes up to here are absorbed.
     modseq: ModSeq,
     keywords: Vec<Keyword>,
-    recent: Recent,
+    recents: Recents,
     /// What the last SEARCH with SAVE found.
     saved: UidSet,
     /// Expunged, but still counted by the client.
@@ -88,11 +83,11 @@ pub(crate) enum Telling {
 pub(crate) struct NoSuchNumber;
 
 impl Selected {
-    /// As SELECT tells it: the client is going to be told EXISTS, RECENT and FLAGS by the caller.
-    pub(crate) fn open(opened: OpenedMailbox, access: Access, recent: Recent) -> Self {
+    /// As SELECT tells it: the client is going to be told EXISTS, RECENT ([`Self::tell_recent`]) and FLAGS by the caller.
+    pub(crate) fn open(opened: OpenedMailbox, access: Access) -> Self {
         let OpenedMailbox { row, uids, .. } = opened;
         let numbers = Numbers::of(&uids);
-        let mut selected = Self {
+        Self {
             key: row.key,
             name: row.name,
             access,
@@ -100,19 +95,22 @@ impl Selected {
             numbers,
             modseq: row.counters.modseq,
             keywords: row.keywords,
-            recent,
+            recents: Recents::open(&uids, access, row.counters.recent_from, row.counters.uid_next),
             saved: UidSet::new(),
             gone: UidSet::new(),
             changed: Vec::new(),
             deleted: false,
-        };
-        selected.told.recent = selected.recent_count();
-        selected
+        }
     }
 
     /// EXISTS.
     pub(crate) fn exists(&self) -> u32 {
         self.numbers.len()
+    }
+
+    /// Whether messages have come that the client is not told of.
+    pub(crate) fn has_arrivals(&self) -> bool {
+        self.exists() > self.told.exists
     }
 
     /// What the next delta is asked since.
@@ -225,6 +223,7 @@ impl Selected {
         self.lose(&expunged);
         let came = delta.live.unwrap_or_else(|| delta.messages.iter().map(|message| message.uid).collect());
         self.numbers.append(&came);
+        self.recents.learn(delta.recent_from, delta.uid_next);
         self.note_changes(delta.messages);
         self.modseq = delta.modseq;
     }
@@ -243,12 +242,8 @@ impl Selected {
     /// Messages that this session expunged, after [`Self::follow`].
     pub(crate) fn lose(&mut self, uids: &UidSet) {
         let expunged = self.numbers.within(uids);
-        let untold = match SequenceNumber::new(self.told.exists + 1) {
-            Some(next) => UidSet::from_runs(self.numbers.uid_runs(next, SequenceNumber::MAX)),
-            None => UidSet::new(),
-        };
         // What the client never heard of comes and goes in silence.
-        let silent = expunged.intersection(&untold);
+        let silent = expunged.intersection(&self.arrivals());
         if !silent.is_empty() {
             self.numbers.remove(&silent);
         }
@@ -259,6 +254,15 @@ impl Selected {
     /// Messages that this session appended, after [`Self::follow`].
     pub(crate) fn gain(&mut self, uids: &UidSet) {
         self.numbers.append(uids);
+        self.recents.gain(uids);
+    }
+
+    /// Messages that the client is not told of.
+    fn arrivals(&self) -> UidSet {
+        match SequenceNumber::new(self.told.exists + 1) {
+            Some(next) => UidSet::from_runs(self.numbers.uid_runs(next, SequenceNumber::MAX)),
+            None => UidSet::new(),
+        }
     }
 
     /// Keywords only grow.
@@ -299,20 +303,27 @@ impl Selected {
     }
 
     /// Takes what the client is to be told now. The caller must send all of it.
-    pub(crate) fn news(&mut self, expunges: Expunges) -> News {
+    pub(crate) fn news(&mut self, expunges: Expunges, arrivals: Arrivals) -> News {
         let expunged = match expunges {
             Expunges::Told => self.tell_expunged(),
             Expunges::Held => Vec::new(),
         };
-        let exists = self.exists();
-        let recent = self.recent_count();
-        let told = Told { exists, recent, keywords: self.keywords.len() };
-        let before = std::mem::replace(&mut self.told, told);
+        let before = self.told;
+        self.told.keywords = self.keywords.len();
+        if arrivals == Arrivals::Told {
+            if self.has_arrivals() {
+                self.tell_unclaimed_of(&self.arrivals());
+            }
+            (self.told.exists, self.told.recent) = (self.exists(), self.recent_count());
+        }
+        let told = self.told;
+        let has_grown = before.exists != told.exists;
         let changed = std::mem::take(&mut self.changed);
         News {
             expunged,
-            exists: (before.exists != exists).then_some(exists),
-            recent: (before.recent != recent).then_some(recent),
+            exists: has_grown.then_some(told.exists),
+            // With each EXISTS (RFC 3501 §7.3.2).
+            recent: (has_grown || before.recent != told.recent).then_some(told.recent),
             new_keywords: before.keywords != told.keywords,
             flags: changed
                 .into_iter()
@@ -333,26 +344,6 @@ impl Selected {
         self.saved = self.saved.difference(&gone);
         self.told.exists -= numbers.len() as u32;
         numbers
-    }
-
-    /// Whether this session, and no other, sees the message as `\Recent` (RFC 3501 §2.3.2).
-    pub(crate) fn is_recent(&self, uid: Uid) -> bool {
-        self.recent.from.is_some_and(|from| from <= uid) && self.recent.below.is_none_or(|below| uid < below)
-    }
-
-    /// RECENT.
-    pub(crate) fn recent_count(&self) -> u32 {
-        self.recent_uids().len() as u32
-    }
-
-    /// What this session sees as `\Recent`.
-    pub(crate) fn recent_uids(&self) -> UidSet {
-        let Some(from) = self.recent.from else { return UidSet::new() };
-        let of_range = self.numbers.within(&UidSet::from_runs([(from, Uid::MAX)]));
-        match self.recent.below {
-            Some(below) => of_range.difference(&UidSet::from_runs([(below, Uid::MAX)])),
-            None => of_range,
-        }
     }
 
     /// Whether all of a message's keywords have names here; if not, a delta brings them.

@@ -78,6 +78,8 @@ pub struct MailboxDelta {
     pub modseq: ModSeq,
     /// UIDNEXT now.
     pub uid_next: Option<Uid>,
+    /// Messages from here on are `\Recent` for whoever claims them; `None`: nothing is left to claim.
+    pub recent_from: Option<Uid>,
     /// The mailbox's keywords now.
     pub keywords: Vec<Keyword>,
     /// Live messages that came or whose flags changed, ascending by UID.

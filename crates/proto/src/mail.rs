@@ -162,6 +162,7 @@ pub fn changes_response(index: LogIndex, delta: &MailboxDelta) -> pb::ChangesRes
         index: index.0,
         modseq: delta.modseq.get(),
         uid_next: wire::number(delta.uid_next),
+        recent_from: wire::number(delta.recent_from),
         keywords: wire::keyword_names(&delta.keywords),
         messages: delta.messages.iter().map(Into::into).collect(),
         expunged: Some((&delta.expunged).into()),
@@ -178,6 +179,7 @@ impl TryFrom<pb::ChangesResponse> for MailboxDelta {
         Ok(Self {
             modseq: wire::modseq(it.modseq, "changes_response.modseq")?,
             uid_next: value::some_uid(it.uid_next),
+            recent_from: value::some_uid(it.recent_from),
             keywords: wire::keywords(&it.keywords, "changes_response.keywords")?,
             messages: it.messages.into_iter().map(FlagState::try_from).collect::<Wire<_>>()?,
             expunged: wire::convert(it.expunged, "changes_response.expunged")?,

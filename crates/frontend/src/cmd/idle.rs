@@ -7,8 +7,7 @@ use buzon_imap::response::Status;
 
 use crate::ctx::{Ctx, Done, Then};
 use crate::rescue::{CommandError, rescue};
-use crate::selected::news::Expunges;
-use crate::sync::{Freshness, catch_up, tell};
+use crate::sync::{Freshness, catch_up, tell_at_once};
 
 /// What happened before is told at once.
 pub(crate) async fn begin(ctx: &mut Ctx, tag: Tag) -> io::Result<Then> {
@@ -22,14 +21,14 @@ pub(crate) async fn begin(ctx: &mut Ctx, tag: Tag) -> io::Result<Then> {
     }
     ctx.protocol.start_idle(tag.clone(), &mut ctx.wire.output);
     ctx.idle = Some(tag);
-    told(tell(ctx, Expunges::Told).await)?;
+    told(tell_at_once(ctx).await)?;
     Ok(Then::Continue)
 }
 
 /// The feed told something.
 pub(crate) async fn tell_news(ctx: &mut Ctx) -> io::Result<()> {
     told(catch_up(ctx, Freshness::AsTold).await)?;
-    told(tell(ctx, Expunges::Told).await)
+    told(tell_at_once(ctx).await)
 }
 
 /// DONE came.

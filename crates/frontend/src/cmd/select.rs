@@ -6,16 +6,16 @@ use buzon_imap::response::code::Code;
 use buzon_imap::response::data::{ExtraFlag, FlagNames};
 use buzon_imap::response::list::{ListAttribute, ListRow};
 use buzon_imap::response::{Condition, Response, Status};
-use buzon_model::command::ShardCommand;
-use buzon_model::read::{OpenedMailbox, ReadAt};
-use buzon_model::reply::Reply;
+use buzon_model::read::ReadAt;
 use buzon_model::row::MailboxRow;
 use buzon_types::flag::KEYWORDS_MAX;
 use buzon_types::uid::{ModSeq, Uid};
 
+use crate::claim::{Wait, claim};
 use crate::ctx::{Ctx, Done, existing_name};
 use crate::rescue::CommandError;
-use crate::selected::{Access, Recent, Selected};
+use crate::selected::recent::Claimed;
+use crate::selected::{Access, Selected};
 
 pub(crate) async fn run(ctx: &mut Ctx, tag: &Tag, body: Select) -> Result<Done, CommandError> {
     open(ctx, tag, body, Access::ReadWrite).await
@@ -42,8 +42,11 @@ async fn open(ctx: &mut Ctx, tag: &Tag, body: Select, access: Access) -> Result<
     if body.condstore {
         ctx.enable_condstore();
     }
-    let recent = recent(ctx, &opened.row, access).await?;
-    show(ctx, opened, access, recent);
+    let (row, first_unseen) = (opened.row.clone(), opened.first_unseen);
+    ctx.selected = Some(Selected::open(opened, access));
+    // Messages that the claim takes beyond these are told with the next news.
+    ctx.behind = claim(ctx, Wait::InTime).await == Claimed::Beyond;
+    show(ctx, &row, first_unseen)?;
     let code = match access {
         Access::ReadWrite => Code::ReadWrite,
         Access::ReadOnly => Code::ReadOnly,
@@ -51,35 +54,22 @@ async fn open(ctx: &mut Ctx, tag: &Tag, body: Select, access: Access) -> Result<
     Ok(Status::ok(tag, "Opened").with(code).into())
 }
 
-/// `\Recent` is for the first session that opens the mailbox with SELECT, and for nobody in IMAP4rev2. It costs a log
-/// entry, so only where there is something to claim.
-async fn recent(ctx: &mut Ctx, row: &MailboxRow, access: Access) -> Result<Recent, CommandError> {
-    let counters = &row.counters;
-    let Some(from) = counters.recent_from.filter(|_| !ctx.enabled.rev2) else { return Ok(Recent::default()) };
-    if counters.uid_next.is_some_and(|next| next <= from) {
-        return Ok(Recent::default());
-    }
-    if access == Access::ReadOnly {
-        return Ok(Recent { from: Some(from), below: counters.uid_next });
-    }
-    match ctx.propose(ShardCommand::ClaimRecent(row.key)).await? {
-        Reply::RecentClaimed { from, below } => Ok(Recent { from, below }),
-        _ => Err(CommandError::State),
-    }
-}
-
-fn show(ctx: &mut Ctx, opened: OpenedMailbox, access: Access, recent: Recent) {
-    let (row, first_unseen) = (opened.row.clone(), opened.first_unseen);
-    let selected = Selected::open(opened, access, recent);
-    ctx.put(Response::Flags(selected.all_flags(ExtraFlag::None)));
-    ctx.put(Response::Exists(selected.exists()));
-    if !ctx.enabled.rev2 {
-        ctx.put(Response::Recent(selected.recent_count()));
-        if let Some(number) = first_unseen.and_then(|uid| selected.number(uid)) {
+/// As the client is told it, once it is known what is `\Recent` for it.
+fn show(ctx: &mut Ctx, row: &MailboxRow, first_unseen: Option<Uid>) -> Result<(), CommandError> {
+    let rev2 = ctx.enabled.rev2;
+    let selected = ctx.selected_mut()?;
+    let (exists, recent) = (selected.exists(), selected.tell_recent());
+    let flags = selected.all_flags(ExtraFlag::None);
+    let unseen = first_unseen.and_then(|uid| selected.number(uid));
+    let (permanent, text) = permanent_flags(selected);
+    ctx.put(Response::Flags(flags));
+    ctx.put(Response::Exists(exists));
+    if !rev2 {
+        ctx.put(Response::Recent(recent));
+        if let Some(number) = unseen {
             ctx.put(ok(Code::Unseen(number), "first unseen"));
         }
     }
-    let (permanent, text) = permanent_flags(&selected, access);
     ctx.put(ok(Code::PermanentFlags(permanent), text));
     ctx.put(ok(Code::UidValidity(row.uid_validity), "UIDs are valid"));
     if let Some(next) = row.counters.uid_next {
@@ -89,11 +79,11 @@ fn show(ctx: &mut Ctx, opened: OpenedMailbox, access: Access, recent: Recent) {
     }
     let modseq = row.counters.modseq.max(ModSeq::ZERO.next());
     ctx.put(ok(Code::HighestModSeq(modseq), "highest"));
-    if ctx.enabled.rev2 {
+    if rev2 {
         let attributes = row.special_use.map(ListAttribute::Use).into_iter().collect();
         ctx.put(Response::List(ListRow { mailbox: row.name.to_string(), attributes, ..ListRow::default() }));
     }
-    ctx.selected = Some(selected);
+    Ok(())
 }
 
 fn ok(code: Code, text: &'static str) -> Status {
@@ -101,8 +91,8 @@ fn ok(code: Code, text: &'static str) -> Status {
 }
 
 /// What the client can change for good.
-fn permanent_flags(selected: &Selected, access: Access) -> (FlagNames, &'static str) {
-    match access {
+fn permanent_flags(selected: &Selected) -> (FlagNames, &'static str) {
+    match selected.access {
         Access::ReadOnly => (FlagNames::default(), "nothing can be changed"),
         Access::ReadWrite if selected.keywords().len() < KEYWORDS_MAX => {
             (selected.all_flags(ExtraFlag::AnyKeyword), "keywords can be made")

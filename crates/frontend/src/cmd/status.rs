@@ -11,6 +11,7 @@ use buzon_types::uid_set::UidSet;
 
 use crate::ctx::{Ctx, Done, existing_name};
 use crate::rescue::CommandError;
+use crate::selected::Selected;
 
 pub(crate) async fn run(ctx: &mut Ctx, tag: &Tag, body: &Body) -> Result<Done, CommandError> {
     let name = existing_name(&body.mailbox)?;
@@ -53,15 +54,19 @@ fn value(row: &MailboxRow, item: StatusItem, recent: u64) -> u64 {
     }
 }
 
-/// Messages that no session was told of as `\Recent`: only these are not counted by the mailbox itself.
+/// Messages that are recent to whoever opens the mailbox next: this is not counted by the mailbox itself. In the mailbox that
+/// the session has open also those that are recent here.
 async fn recent(ctx: &mut Ctx, row: &MailboxRow) -> Result<u64, CommandError> {
-    let Some(from) = row.counters.recent_from.filter(|_| row.counters.messages > 0) else { return Ok(0) };
-    if row.counters.uid_next.is_some_and(|next| next <= from) {
-        return Ok(0);
-    }
+    let open = ctx.selected.as_ref().filter(|selected| selected.key == row.key);
+    let here = open.map_or_else(UidSet::new, Selected::recent_uids);
+    let (from, next) = (row.counters.recent_from, row.counters.uid_next);
+    let Some(from) = from.filter(|from| row.counters.messages > 0 && next.is_none_or(|next| *from < next))
+    else {
+        return Ok(here.len());
+    };
     let at = ReadAt::Index(ctx.account()?.seen);
     let read = ctx.services.meta.open_mailbox(&ctx.account()?.handle, &row.name, at).await?;
     let opened = ctx.take(read);
-    let unclaimed = UidSet::from_runs([(from, Uid::MAX)]);
-    Ok(opened.map_or(0, |opened| opened.uids.intersection(&unclaimed).len()))
+    let recent = here.union(&UidSet::from_runs([(from, Uid::MAX)]));
+    Ok(opened.map_or(0, |opened| opened.uids.intersection(&recent).len()))
 }

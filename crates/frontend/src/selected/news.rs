@@ -17,6 +17,15 @@ pub(crate) enum Expunges {
     Held,
 }
 
+/// Whether messages that came may be told now: not while it is being found out which of them are `\Recent` here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrivals {
+    /// With EXISTS and RECENT.
+    Told,
+    /// They wait.
+    Held,
+}
+
 /// News, in the order in which they are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct News {

@@ -1,5 +1,6 @@
 //! The view against a naive mailbox: many sessions, random changes, a client that believes only what it is told.
 
+use super::recent::Claimed;
 use super::*;
 use buzon_model::row::{MailboxCounters, MailboxRow, MailboxState};
 use buzon_types::id::{AccountId, MailboxId};
@@ -17,6 +18,8 @@ struct Mailbox {
     dead: BTreeMap<u32, u64>,
     next: u32,
     modseq: u64,
+    /// The last message that somebody claimed.
+    recent: u32,
     /// Tombstones at or below are forgotten.
     floor: u64,
 }
@@ -66,6 +69,7 @@ impl Mailbox {
         MailboxDelta {
             modseq: modseq(self.modseq),
             uid_next: Some(uid(self.next + 1)),
+            recent_from: Some(uid(self.recent + 1)),
             keywords: Vec::new(),
             messages: self.live.values().filter(|state| state.modseq > since).copied().collect(),
             expunged: if known { set(dead) } else { UidSet::new() },
@@ -75,10 +79,20 @@ impl Mailbox {
     }
 
     fn open(&self) -> Selected {
+        self.open_for(Access::ReadWrite)
+    }
+
+    /// As the log does it.
+    fn claim(&mut self, view: &mut Selected) -> Claimed {
+        let from = std::mem::replace(&mut self.recent, self.next) + 1;
+        view.claimed(Some(uid(from)), Some(uid(self.next + 1)))
+    }
+
+    fn open_for(&self, access: Access) -> Selected {
         let key = MailboxKey { account: AccountId(1), mailbox: MailboxId(1) };
         let counters = MailboxCounters {
             uid_next: Some(uid(self.next + 1)),
-            recent_from: None,
+            recent_from: Some(uid(self.recent + 1)),
             modseq: modseq(self.modseq),
             messages: self.live.len() as u32,
             unseen: 0,
@@ -97,7 +111,7 @@ impl Mailbox {
             counters,
         };
         let opened = OpenedMailbox { row, uids: set(self.live.keys().copied()), first_unseen: None };
-        Selected::open(opened, Access::ReadWrite, Recent::default())
+        Selected::open(opened, access)
     }
 }
 
@@ -116,7 +130,7 @@ impl Client {
 
     /// Believes the news, and checks that they can be believed.
     fn hear(&mut self, mailbox: &Mailbox, expunges: Expunges) {
-        let news = self.view.news(expunges);
+        let news = self.view.news(expunges, Arrivals::Told);
         assert!(expunges == Expunges::Told || news.expunged.is_empty(), "no EXPUNGE where it is forbidden");
         for number in &news.expunged {
             let at = number.get() as usize;
@@ -238,7 +252,7 @@ fn a_message_that_comes_and_goes_between_two_tellings_is_never_shown() {
     view.absorb(mailbox.delta(view.modseq()));
     mailbox.expunge(2);
     view.absorb(mailbox.delta(view.modseq()));
-    let news = view.news(Expunges::Told);
+    let news = view.news(Expunges::Told, Arrivals::Told);
     assert_eq!((news.expunged, news.exists, view.exists()), (vec![], None, 1));
 }
 
@@ -250,14 +264,14 @@ fn own_replies_are_followed_only_from_where_the_view_stands() {
     let advance = mailbox.expunge(1);
     assert!(view.follow(advance));
     view.lose(&set([1]));
-    assert_eq!(view.news(Expunges::Held).expunged, []);
+    assert_eq!(view.news(Expunges::Held, Arrivals::Told).expunged, []);
     assert_eq!((view.exists(), view.present()), (3, set([2, 3])), "held, and still countable");
-    assert_eq!(view.news(Expunges::Told).expunged.len(), 1);
+    assert_eq!(view.news(Expunges::Told, Arrivals::Told).expunged.len(), 1);
     mailbox.flag(2, SystemFlags::SEEN);
     let advance = mailbox.expunge(3);
     assert!(!view.follow(advance), "another's change lies between");
     view.absorb(mailbox.delta(view.modseq()));
-    let news = view.news(Expunges::Told);
+    let news = view.news(Expunges::Told, Arrivals::Told);
     assert_eq!((news.expunged.len(), news.flags.len()), (1, 1));
 }
 
@@ -273,20 +287,103 @@ fn a_silent_store_still_tells_what_another_changed_on_the_same_message() {
     mailbox.flag(2, SystemFlags::SEEN);
     assert!(view.follow(Advance { before, after: modseq(mailbox.modseq) }));
     view.note_own_changes(mailbox.live.values().copied().collect(), Telling::OnlyOthers);
-    let news = view.news(Expunges::Held);
+    let news = view.news(Expunges::Held, Arrivals::Told);
     assert_eq!(news.flags.len(), 1, "message 2 is the client's own business");
     assert_eq!(news.flags[0].1.flags, SystemFlags::FLAGGED | SystemFlags::SEEN);
 }
 
 #[test]
-fn recent_is_a_range_of_this_session() {
+fn what_a_session_claims_is_recent_there_and_nowhere_else() {
     let mut mailbox = Mailbox::default();
-    (0..6).for_each(|_| mailbox.add());
+    (0..3).for_each(|_| mailbox.add());
+    let (mut one, mut two) = (mailbox.open(), mailbox.open());
+    assert!(one.has_unclaimed() && two.has_unclaimed());
+    assert_eq!(mailbox.claim(&mut one), Claimed::Known);
+    assert_eq!(mailbox.claim(&mut two), Claimed::Known);
+    assert_eq!((one.tell_recent(), two.tell_recent()), (3, 0));
+    assert!(!one.has_unclaimed() && !two.has_unclaimed());
+    mailbox.add();
+    for view in [&mut one, &mut two] {
+        view.absorb(mailbox.delta(view.modseq()));
+        assert!(view.has_unclaimed());
+    }
+    assert_eq!(mailbox.claim(&mut two), Claimed::Known);
+    one.absorb(mailbox.delta(one.modseq()));
+    assert!(!one.has_unclaimed(), "the delta says that it is taken");
+    let news = one.news(Expunges::Told, Arrivals::Told);
+    assert_eq!((news.exists, news.recent), (Some(4), Some(3)), "RECENT comes with EXISTS, changed or not");
+    let news = two.news(Expunges::Told, Arrivals::Told);
+    assert_eq!((news.exists, news.recent), (Some(4), Some(1)));
+    assert!(two.is_recent(uid(4)) && !two.is_recent(uid(3)) && one.is_recent(uid(3)));
+    assert_eq!(one.recent_uids(), set([1, 2, 3]));
     mailbox.expunge(4);
+    two.absorb(mailbox.delta(two.modseq()));
+    assert_eq!(two.news(Expunges::Told, Arrivals::Told).recent, Some(0), "with the message goes its flag");
+}
+
+#[test]
+fn messages_that_wait_for_their_claim_hold_up_nothing_else() {
+    let mut mailbox = Mailbox::default();
+    (0..2).for_each(|_| mailbox.add());
     let mut view = mailbox.open();
-    view.recent = Recent { from: Some(uid(3)), below: Some(uid(6)) };
+    let _ = mailbox.claim(&mut view);
+    view.tell_recent();
+    mailbox.add();
+    mailbox.flag(1, SystemFlags::SEEN);
+    mailbox.expunge(2);
+    view.absorb(mailbox.delta(view.modseq()));
+    let news = view.news(Expunges::Told, Arrivals::Held);
+    assert_eq!((news.exists, news.recent), (None, None));
+    assert_eq!((news.expunged.len(), news.flags.len()), (1, 1));
+    assert!(view.has_arrivals());
+    mailbox.add(); // while it is claimed
+    assert_eq!(mailbox.claim(&mut view), Claimed::Beyond);
+    view.absorb(mailbox.delta(view.modseq()));
+    let news = view.news(Expunges::Told, Arrivals::Told);
+    assert_eq!((news.exists, news.recent), (Some(3), Some(3)));
+}
+
+#[test]
+fn examine_shows_what_is_unclaimed_when_it_is_told_and_claims_nothing() {
+    let mut mailbox = Mailbox::default();
+    (0..3).for_each(|_| mailbox.add());
+    let mut looking = mailbox.open_for(Access::ReadOnly);
+    assert_eq!((looking.tell_recent(), looking.has_unclaimed()), (3, false));
+    let mut view = mailbox.open();
+    let _ = mailbox.claim(&mut view);
+    mailbox.add();
+    looking.absorb(mailbox.delta(looking.modseq()));
+    let news = looking.news(Expunges::Told, Arrivals::Told);
+    assert_eq!((news.exists, news.recent), (Some(4), Some(4)));
+    mailbox.add();
+    view.absorb(mailbox.delta(view.modseq()));
+    let _ = mailbox.claim(&mut view);
+    looking.absorb(mailbox.delta(looking.modseq()));
+    let news = looking.news(Expunges::Told, Arrivals::Told);
+    assert_eq!((news.exists, news.recent), (Some(5), Some(4)), "another was first");
+    assert_eq!(view.recent_uids(), set(1..=5), "looking takes nothing away");
+}
+
+#[test]
+fn what_cannot_be_found_out_is_recent() {
+    let mut mailbox = Mailbox::default();
+    (0..2).for_each(|_| mailbox.add());
+    let (mut view, mut other) = (mailbox.open(), mailbox.open());
+    view.claim_is_unknown();
+    other.another_claim_is_unknown();
+    assert_eq!((view.recent_count(), other.recent_count()), (2, 0));
+    assert!(!view.has_unclaimed() && !other.has_unclaimed());
+}
+
+#[test]
+fn a_mailbox_that_has_used_all_uids_can_be_claimed_once_more() {
+    let mut mailbox = Mailbox::default();
+    (0..2).for_each(|_| mailbox.add());
+    let mut view = mailbox.open();
+    assert_eq!(view.claimed(Some(uid(1)), None), Claimed::Beyond, "more than the view has heard of");
+    assert_eq!((view.recent_count(), view.has_unclaimed()), (2, false));
+    let _ = view.claimed(None, None);
     assert_eq!(view.recent_count(), 2);
-    assert!(view.is_recent(uid(5)) && !view.is_recent(uid(2)) && !view.is_recent(uid(6)));
 }
 
 #[test]
@@ -298,7 +395,7 @@ fn what_search_saved_loses_what_is_expunged() {
     mailbox.expunge(3);
     view.absorb(mailbox.delta(view.modseq()));
     assert_eq!(view.resolve(Numbering::Sequence, &SequenceSet::LastSearch), Ok(set([1, 3])));
-    view.news(Expunges::Told);
+    view.news(Expunges::Told, Arrivals::Told);
     assert_eq!(view.resolve(Numbering::Uid, &SequenceSet::LastSearch), Ok(set([1])));
 }
 

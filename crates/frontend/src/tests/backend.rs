@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use buzon_meta_client::account::AccountHandle;
@@ -27,11 +28,13 @@ use buzon_types::uid::ModSeq;
 use buzon_types::uid_set::UidSet;
 use futures::StreamExt;
 use parking_lot::Mutex;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::meta_api::{Messages, MetaApi, Watching};
 
 const SHARD: GroupId = GroupId(1);
+/// A claim that does not begin for so long never does.
+const CLAIM_MAX: Duration = Duration::from_secs(20);
 /// As the real one sends.
 const CHUNK_MESSAGES: usize = 500;
 
@@ -41,6 +44,20 @@ pub(super) struct MemoryMeta {
     events: broadcast::Sender<(AccountId, EventKind)>,
     down: AtomicBool,
     lists: AtomicU64,
+    claims: watch::Sender<Claims>,
+}
+
+/// What becomes of claims of `\Recent`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Claims {
+    /// They wait for this to end.
+    pub(super) held: bool,
+    /// They are not applied.
+    pub(super) refused: bool,
+    /// They are applied, and nobody hears of it.
+    pub(super) unanswered: bool,
+    /// How many were begun.
+    pub(super) begun: u32,
 }
 
 struct Inner {
@@ -60,6 +77,7 @@ impl MemoryMeta {
             events: broadcast::channel(1024).0,
             down: AtomicBool::new(false),
             lists: AtomicU64::new(0),
+            claims: watch::Sender::default(),
         })
     }
 
@@ -121,6 +139,33 @@ impl MemoryMeta {
     /// How often all mailboxes were listed.
     pub(super) fn lists(&self) -> u64 {
         self.lists.load(Ordering::SeqCst)
+    }
+
+    /// What becomes of claims from now on; those that are held too.
+    pub(super) fn claims<T>(&self, change: impl FnOnce(&mut Claims) -> T) -> T {
+        let mut result = None;
+        self.claims.send_modify(|claims| result = Some(change(claims)));
+        result.unwrap()
+    }
+
+    /// Waits until so many claims were begun.
+    pub(super) async fn claims_begun(&self, count: u32) {
+        let mut claims = self.claims.subscribe();
+        let begun = claims.wait_for(|claims| claims.begun >= count);
+        tokio::time::timeout(CLAIM_MAX, begun).await.expect("claims begin").unwrap();
+    }
+
+    async fn claim(&self, command: ShardCommand) -> Result<(LogIndex, Outcome), MetaError> {
+        self.claims.send_modify(|claims| claims.begun += 1);
+        let claims = *self.claims.subscribe().wait_for(|claims| !claims.held).await.unwrap();
+        if claims.refused {
+            return Err(MetaError::DeadlineExceeded { outcome: WriteOutcome::NotApplied });
+        }
+        let applied = self.apply(command);
+        if claims.unanswered {
+            return Err(MetaError::DeadlineExceeded { outcome: WriteOutcome::Unknown });
+        }
+        Ok(applied)
     }
 
     /// From now on nothing can be read, or can again.
@@ -252,6 +297,7 @@ impl MetaApi for MemoryMeta {
             MailboxDelta {
                 modseq: row.map_or(since, |row| row.counters.modseq),
                 uid_next: row.and_then(|row| row.counters.uid_next),
+                recent_from: row.and_then(|row| row.counters.recent_from),
                 keywords: row.map_or_else(Vec::new, |row| row.keywords.clone()),
                 messages: changed.map(|it| FlagState::from(&it)).collect(),
                 expunged: rows.expunged_since(key, since),
@@ -294,6 +340,9 @@ impl MetaApi for MemoryMeta {
         let Command::Shard(command) = command else { panic!("a session asks its shard alone") };
         // As a log does, it lets others run.
         tokio::task::yield_now().await;
+        if matches!(command, ShardCommand::ClaimRecent(_)) {
+            return self.claim(command).await;
+        }
         Ok(self.apply(command))
     }
 

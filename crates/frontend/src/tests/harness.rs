@@ -71,8 +71,24 @@ impl Server {
     fn assembled(options: ImapOptions, quota: Quota, tls: Option<Arc<ServerConfig>>, budget: Budget) -> Self {
         let meta = MemoryMeta::new();
         let account = meta.create_account(ADDRESS, &CREDENTIAL, quota);
+        Self::over((meta, Arc::new(InMemory::new())), account, options, tls, budget)
+    }
+
+    /// Another process beside this one: it shares metadata and bodies, and nothing else.
+    pub(super) fn beside(&self) -> Self {
+        let options = ImapOptions { failure_delay: Duration::ZERO, ..ImapOptions::default() };
+        let stores = (Arc::clone(&self.meta), Arc::clone(&self.store));
+        Self::over(stores, self.account, options, None, Budget::new(256 << 20))
+    }
+
+    fn over(
+        (meta, store): (Arc<MemoryMeta>, Arc<InMemory>),
+        account: AccountId,
+        options: ImapOptions,
+        tls: Option<Arc<ServerConfig>>,
+        budget: Budget,
+    ) -> Self {
         let meter = global::meter("test");
-        let store = Arc::new(InMemory::new());
         let bodies = Bodies::over(Arc::<InMemory>::clone(&store), &Options::folder("unused"), &meter);
         let dependencies = Dependencies {
             meta: Arc::<MemoryMeta>::clone(&meta),

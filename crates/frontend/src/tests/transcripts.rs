@@ -7,4 +7,5 @@ mod fetch;
 mod login;
 mod mailboxes;
 mod news;
+mod recent;
 mod search;

@@ -64,6 +64,7 @@ fn delta(
         let delta = MailboxDelta {
             modseq: account.row.counters.modseq,
             uid_next: None,
+            recent_from: None,
             keywords: Vec::new(),
             messages: Vec::new(),
             expunged: UidSet::new(),
@@ -82,6 +83,7 @@ fn delta(
     let delta = MailboxDelta {
         modseq: mailbox.row.counters.modseq,
         uid_next: mailbox.row.counters.uid_next,
+        recent_from: mailbox.row.counters.recent_from,
         keywords: mailbox.row.keywords.clone(),
         messages: index.changes_since(since).iter().map(Into::into).collect(),
         expunged: recent.unwrap_or_default(),

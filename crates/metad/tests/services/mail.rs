@@ -178,8 +178,14 @@ async fn recent_messages_are_claimed_once() {
     let inbox = world.key(&ana, "INBOX").await;
     world.append(&ana, inbox, 2).await;
     let claim = || Command::Shard(ShardCommand::ClaimRecent(inbox));
+    let unclaimed = async || {
+        let delta = world.meta.changes(&ana, inbox.mailbox, ModSeq::ZERO, ReadAt::Linearizable).await;
+        delta.unwrap().value.recent_from
+    };
+    assert_eq!(unclaimed().await, Uid::new(1));
     let first = world.meta.propose(ana.shard, claim()).await.unwrap().1.unwrap();
     assert_eq!(first, Reply::RecentClaimed { from: Uid::new(1), below: Uid::new(3) });
     let second = world.meta.propose(ana.shard, claim()).await.unwrap().1.unwrap();
+    assert_eq!(unclaimed().await, Uid::new(3), "a delta says that they are taken");
     assert!(!matches!(second, Reply::RecentClaimed { from: Some(from), below: Some(below) } if from < below));
 }

@@ -373,10 +373,12 @@ pub(crate) fn message_read() -> impl Strategy<Value = MessageRead> {
 
 pub(crate) fn delta() -> impl Strategy<Value = MailboxDelta> {
     let sets = (uid_set(), option::of(uid_set()));
-    (modseq(), option::of(uid()), keywords(), vec(flag_state(), 0..4), sets, option::of(name())).prop_map(
-        |(modseq, uid_next, keywords, messages, (expunged, live), name)| MailboxDelta {
+    let ends = (option::of(uid()), option::of(uid()));
+    (modseq(), ends, keywords(), vec(flag_state(), 0..4), sets, option::of(name())).prop_map(
+        |(modseq, (uid_next, recent_from), keywords, messages, (expunged, live), name)| MailboxDelta {
             modseq,
             uid_next,
+            recent_from,
             keywords,
             messages,
             expunged,

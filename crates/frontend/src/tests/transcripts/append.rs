@@ -24,9 +24,10 @@ async fn the_first_whole_path() {
              C:
              C:
              S: * 1 EXISTS
+             S: * 1 RECENT
              S: a2 OK [APPENDUID 1000 1] Stored
              C: a3 FETCH 1 (FLAGS INTERNALDATE RFC822.SIZE)
-             S: * 1 FETCH (FLAGS (\\Flagged) INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" RFC822.SIZE 15)
+             S: * 1 FETCH (FLAGS (\\Flagged \\Recent) INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" RFC822.SIZE 15)
              S: a3 OK Done
              C: a4 LOGOUT
              S: * BYE …

@@ -124,7 +124,7 @@ async fn a_session_goes_on_with_its_mailbox_under_its_new_name() {
     assert_eq!(two.command("c", "FETCH 1 UID").await, ["* 1 FETCH (UID 1)", "c OK Done"]);
     one.send("e APPEND Old {1+}\r\ny").await;
     assert!(one.read().await.starts_with("e OK"));
-    assert_eq!(two.command("d", "NOOP").await, ["* 2 EXISTS", "d OK Done"]);
+    assert_eq!(two.command("d", "NOOP").await, ["* 2 EXISTS", "* 2 RECENT", "d OK Done"]);
 }
 
 #[tokio::test]

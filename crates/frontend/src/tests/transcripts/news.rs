@@ -34,7 +34,7 @@ async fn arrivals_flags_and_expunges_reach_the_other_session() {
     let server = Server::start();
     let (mut one, mut two) = two(&server).await;
     append(&mut one).await;
-    assert_eq!(two.command("a", "NOOP").await, ["* 4 EXISTS", "a OK Done"]);
+    assert_eq!(two.command("a", "NOOP").await, ["* 4 EXISTS", "* 0 RECENT", "a OK Done"]);
     one.command("a", "STORE 2 +FLAGS (\\Flagged Work)").await;
     let news = two.command("b", "NOOP").await;
     assert_eq!(news[0], "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft Work)");
@@ -83,12 +83,13 @@ async fn idle_hears_news_as_they_come() {
     let (mut one, mut two) = two(&server).await;
     two.send("i IDLE").await;
     assert_eq!(two.read().await, "+ idling");
-    append(&mut one).await;
-    assert_eq!(two.read().await, "* 4 EXISTS");
+    append(&mut server.log_in().await).await;
+    assert_eq!((two.read().await, two.read().await), ("* 4 EXISTS".into(), "* 1 RECENT".into()));
+    one.command("n", "NOOP").await;
     one.command("a", "STORE 4 +FLAGS (\\Deleted)").await;
-    assert_eq!(two.read().await, "* 4 FETCH (UID 4 FLAGS (\\Deleted))");
+    assert_eq!(two.read().await, "* 4 FETCH (UID 4 FLAGS (\\Deleted \\Recent))");
     one.command("b", "EXPUNGE").await;
-    assert_eq!(two.read().await, "* 4 EXPUNGE");
+    assert_eq!((two.read().await, two.read().await), ("* 4 EXPUNGE".into(), "* 0 RECENT".into()));
     two.send("DONE\r\nn NOOP").await;
     assert_eq!(two.read().await, "i OK Done");
     assert_eq!(two.read().await, "n OK Done");

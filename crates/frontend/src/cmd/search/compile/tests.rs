@@ -1,7 +1,7 @@
 //! What sets come to, and that they stay bounded.
 
 use super::*;
-use crate::selected::{Access, Recent};
+use crate::selected::Access;
 use buzon_imap::sequence_set::SequenceSet;
 use buzon_model::read::OpenedMailbox;
 use buzon_model::row::{MailboxCounters, MailboxRow, MailboxState};
@@ -33,7 +33,7 @@ fn selected(messages: u32) -> Selected {
     };
     let uids = (1..=messages).map(|number| Uid::new(number * 2).unwrap()).collect();
     let opened = OpenedMailbox { row, uids, first_unseen: None };
-    Selected::open(opened, Access::ReadOnly, Recent::default())
+    Selected::open(opened, Access::ReadOnly)
 }
 
 fn numbers(text: &str) -> SearchKey {
