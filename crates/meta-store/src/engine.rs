@@ -164,6 +164,26 @@ impl<D: Database> MetaStore for Store<D> {
         read::expunged_since(&mut session, part, mailbox, since.get()).await
     }
 
+    async fn deleting_mailboxes(
+        &self,
+        group: GroupId,
+        after: Option<MailboxKey>,
+        rows_max: u32,
+    ) -> Result<Vec<MailboxKey>, StoreError> {
+        let (mut session, part) = self.part(group).await?;
+        read::deleting_mailboxes(&mut session, part, after, rows_max).await
+    }
+
+    async fn staged_copies(
+        &self,
+        group: GroupId,
+        after: Option<(AccountId, u128)>,
+        rows_max: u32,
+    ) -> Result<Vec<(AccountId, u128)>, StoreError> {
+        let (mut session, part) = self.part(group).await?;
+        read::staged_copies(&mut session, part, after, rows_max).await
+    }
+
     async fn tenants(&self, after: Option<&str>, rows_max: u32) -> Result<Vec<TenantRow>, StoreError> {
         let after = after.map(|name| Bytes::copy_from_slice(name.as_bytes()).into());
         self.list(&TENANT, "name", (None, after, rows_max), directory::tenant).await

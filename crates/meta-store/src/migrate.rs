@@ -41,6 +41,8 @@ const SQLITE: &[Step] = steps![
     "0020_placement_by_tenant",
     "0021_address",
     "0022_address_by_account",
+    "0023_mailbox_deleting",
+    "0024_staged_first",
 ];
 
 const POSTGRES: &[Step] = steps![
@@ -68,6 +70,8 @@ const POSTGRES: &[Step] = steps![
     "0021_address",
     "0022_address_by_account",
     "0023_crash_canary",
+    "0024_mailbox_deleting",
+    "0025_staged_first",
 ];
 
 /// For SQLite.

@@ -301,6 +301,48 @@ pub(crate) async fn expunged_since(
     Ok(uids.into_iter().collect())
 }
 
+/// Before the first row: ids are stored as signed numbers.
+const BEFORE_ALL: Value = Value::Int(Some(i64::MIN));
+
+/// Mailboxes that are being deleted, after one.
+pub(crate) async fn deleting_mailboxes(
+    session: &mut impl Session,
+    part: i64,
+    after: Option<MailboxKey>,
+    rows_max: u32,
+) -> Result<Vec<MailboxKey>, StoreError> {
+    let [account, id] =
+        after.map_or([BEFORE_ALL; 2], |after| [after.account.0.into(), after.mailbox.0.into()]);
+    let values = [part.into(), account, id, rows_max.into()];
+    all(session, include_str!("../queries/mailbox/deleting.sql"), &values, |cells| {
+        Ok(MailboxKey {
+            account: AccountId(codec::unsigned(cells, 0, "mailbox.account")?),
+            mailbox: MailboxId(codec::narrow(cells, 1, "mailbox.id")?),
+        })
+    })
+    .await
+}
+
+/// Staged copies, after one.
+pub(crate) async fn staged_copies(
+    session: &mut impl Session,
+    part: i64,
+    after: Option<(AccountId, u128)>,
+    rows_max: u32,
+) -> Result<Vec<(AccountId, u128)>, StoreError> {
+    let (account, staging) = after.map_or((BEFORE_ALL, 0u128.into()), |(account, staging)| {
+        (Value::from(account.0), Value::from(staging))
+    });
+    let values = [part.into(), account, staging, rows_max.into()];
+    all(session, include_str!("../queries/staged/names.sql"), &values, |cells| {
+        Ok((
+            AccountId(codec::unsigned(cells, 0, "staged.account")?),
+            codec::wide(cells, 1, "staged.staging")?,
+        ))
+    })
+    .await
+}
+
 fn mailbox_values(part: i64, key: MailboxKey) -> Vec<Value> {
     vec![part.into(), key.account.0.into(), key.mailbox.0.into()]
 }

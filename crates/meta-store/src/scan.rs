@@ -101,7 +101,9 @@ pub(crate) fn reads() -> Vec<String> {
         include_str!("../queries/message/index.sql"),
         include_str!("../queries/message/residue.sql"),
         include_str!("../queries/message/expunged_since.sql"),
+        include_str!("../queries/mailbox/deleting.sql"),
         include_str!("../queries/staged/load.sql"),
+        include_str!("../queries/staged/names.sql"),
         include_str!("../queries/staged/publish_messages.sql"),
         include_str!("../queries/staged/publish_summaries.sql"),
     ];

@@ -129,6 +129,22 @@ pub trait MetaStore: Send + Sync + 'static {
         since: ModSeq,
     ) -> Result<UidSet, StoreError>;
 
+    /// Mailboxes that are being deleted, in the order of their rows, after one, at most so many.
+    async fn deleting_mailboxes(
+        &self,
+        group: GroupId,
+        after: Option<MailboxKey>,
+        rows_max: u32,
+    ) -> Result<Vec<MailboxKey>, StoreError>;
+
+    /// Staged copies by account and name, in the order of their rows, after one, at most so many.
+    async fn staged_copies(
+        &self,
+        group: GroupId,
+        after: Option<(AccountId, u128)>,
+        rows_max: u32,
+    ) -> Result<Vec<(AccountId, u128)>, StoreError>;
+
     /// Tenants by name, after one, at most so many.
     async fn tenants(&self, after: Option<&str>, rows_max: u32) -> Result<Vec<TenantRow>, StoreError>;
 

@@ -175,6 +175,24 @@ impl MetaStore for Flaky {
         self.inner.expunged_since(group, mailbox, since).await
     }
 
+    async fn deleting_mailboxes(
+        &self,
+        group: GroupId,
+        after: Option<MailboxKey>,
+        rows_max: u32,
+    ) -> Result<Vec<MailboxKey>, StoreError> {
+        self.inner.deleting_mailboxes(group, after, rows_max).await
+    }
+
+    async fn staged_copies(
+        &self,
+        group: GroupId,
+        after: Option<(AccountId, u128)>,
+        rows_max: u32,
+    ) -> Result<Vec<(AccountId, u128)>, StoreError> {
+        self.inner.staged_copies(group, after, rows_max).await
+    }
+
     async fn tenants(&self, after: Option<&str>, rows_max: u32) -> Result<Vec<TenantRow>, StoreError> {
         self.inner.tenants(after, rows_max).await
     }

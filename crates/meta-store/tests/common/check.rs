@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use buzon_meta_store::store::MetaStore;
-use buzon_model::row::MessageRow;
+use buzon_model::row::{MailboxState, MessageRow};
 use buzon_model::scope::{AccountLoaded, Loaded, Need};
 use buzon_types::id::{AccountId, GroupId, MailboxKey};
 use buzon_types::uid::{ModSeq, Uid};
@@ -16,6 +16,7 @@ pub async fn check(store: &dyn MetaStore, group: GroupId, mirror: &Mirror) {
     check_accounts(store, group, mirror).await;
     check_messages(store, group, mirror).await;
     check_staged(store, group, mirror).await;
+    check_residue(store, group, mirror).await;
     check_directory(store, group, mirror).await;
 }
 
@@ -90,6 +91,31 @@ async fn check_staged(store: &dyn MetaStore, group: GroupId, mirror: &Mirror) {
     }
     let loaded = store.load(group, &Need::Staging(AccountId(1), 999)).await.unwrap();
     assert_eq!(loaded, Loaded::Staging(AccountId(1), 999, None));
+}
+
+/// In pages: what is being deleted, and what is staged.
+async fn check_residue(store: &dyn MetaStore, group: GroupId, mirror: &Mirror) {
+    let deleting = mirror.mailboxes.values().filter(|row| row.state == MailboxState::Deleting);
+    let deleting: Vec<_> = deleting.map(|row| row.key).collect();
+    let mut found = Vec::new();
+    loop {
+        let page = store.deleting_mailboxes(group, found.last().copied(), 2).await.unwrap();
+        found.extend(page.iter().copied());
+        if page.len() < 2 {
+            break;
+        }
+    }
+    assert_eq!(found, deleting);
+    let staged: BTreeSet<_> = mirror.staged.keys().map(|key| (key.0, key.1)).collect();
+    let mut found = Vec::new();
+    loop {
+        let page = store.staged_copies(group, found.last().copied(), 1).await.unwrap();
+        found.extend(page.iter().copied());
+        if page.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(found, staged.into_iter().collect::<Vec<_>>());
 }
 
 async fn check_directory(store: &dyn MetaStore, group: GroupId, mirror: &Mirror) {

@@ -148,10 +148,11 @@ impl Generator {
         );
         let keywords = ["$Forwarded", "$Junk", "[x]"]
             .map(|text| Keyword::new(text).or(Keyword::new("x")).expect("valid"));
+        let state = if self.random.chance(20) { MailboxState::Deleting } else { MailboxState::Live };
         let row = MailboxRow {
             key,
             name: MailboxName::new(&format!("Año {}/ñ", key.mailbox)).expect("valid"),
-            state: MailboxState::Live,
+            state,
             uid_validity: UidValidity::new(77).expect("not zero"),
             special_use: None,
             keywords: keywords[..self.random.below(4) as usize].to_vec(),
