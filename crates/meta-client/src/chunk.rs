@@ -8,12 +8,13 @@ use buzon_model::reply::{Advance, FlagState, Rejection, Reply};
 use buzon_proto::status::WriteOutcome;
 use buzon_types::flag::Keyword;
 use buzon_types::id::{GroupId, LogIndex, MailboxKey};
+use buzon_types::staging::StagingId;
 use buzon_types::uid::UidValidity;
 use buzon_types::uid_set::UidSet;
 
 use crate::account::AccountHandle;
 use crate::error::MetaError;
-use crate::meta::Meta;
+use crate::meta::{Meta, Single};
 
 /// What STORE did, over all chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +171,8 @@ impl Meta {
         task.await.unwrap_or_else(|_| Err(MetaError::unexpected_reply()))
     }
 
+    /// All steps go under one instance. Once the group has closed it none of them can apply any more, so that whoever finds
+    /// what is left of them may remove it.
     async fn copy_staged(
         &self,
         shard: GroupId,
@@ -177,43 +180,44 @@ impl Meta {
         parts: Vec<UidSet>,
     ) -> Result<Copied, MetaError> {
         let account = transfer.source.account;
-        let staging = uuid::Uuid::new_v4().as_u128();
-        let result = self.stage_and_publish(shard, transfer, parts, staging).await;
+        let single = self.single(shard);
+        let random = uuid::Uuid::new_v4().as_u128() as u64;
+        let staging = StagingId::of(single.instance(), random).0;
+        let result = stage_and_publish(&single, transfer, parts, staging).await;
         // Also where the outcome is not known: after a publication nothing is staged any more and this does nothing; before
         // one that is late, it makes that one refuse.
         if result.is_err() {
             let drop = Command::Shard(ShardCommand::DropCopy { account, staging });
-            if let Err(error) = self.propose(shard, drop).await {
+            if let Err(error) = self.propose_repeatable(shard, drop).await {
                 tracing::warn!(%account, error = &error as &dyn std::error::Error, "staged copy is left behind");
             }
         }
         result
     }
+}
 
-    async fn stage_and_publish(
-        &self,
-        shard: GroupId,
-        transfer: &Transfer,
-        parts: Vec<UidSet>,
-        staging: u128,
-    ) -> Result<Copied, MetaError> {
-        let mut staged = 0;
-        for uids in parts {
-            let transfer = Transfer { uids, ..transfer.clone() };
-            let stage = ShardCommand::StageCopy { staging, transfer };
-            let (_, Reply::Staged { messages }) = self.propose_ok(shard, Command::Shard(stage)).await? else {
-                return Err(MetaError::unexpected_reply());
-            };
-            staged = messages;
-        }
-        let account = transfer.source.account;
-        let publish = match staged {
-            // None of them exists: the empty copy says so, with the target's UIDVALIDITY.
-            0 => ShardCommand::Copy(Transfer { uids: UidSet::new(), ..transfer.clone() }),
-            messages => ShardCommand::PublishCopy { account, staging, messages },
+async fn stage_and_publish(
+    single: &Single,
+    transfer: &Transfer,
+    parts: Vec<UidSet>,
+    staging: u128,
+) -> Result<Copied, MetaError> {
+    let mut staged = 0;
+    for uids in parts {
+        let transfer = Transfer { uids, ..transfer.clone() };
+        let stage = ShardCommand::StageCopy { staging, transfer };
+        let (_, Reply::Staged { messages }) = single.propose_ok(Command::Shard(stage)).await? else {
+            return Err(MetaError::unexpected_reply());
         };
-        copied(self.propose_ok(shard, Command::Shard(publish)).await?)
+        staged = messages;
     }
+    let account = transfer.source.account;
+    let publish = match staged {
+        // None of them exists: the empty copy says so, with the target's UIDVALIDITY.
+        0 => ShardCommand::Copy(Transfer { uids: UidSet::new(), ..transfer.clone() }),
+        messages => ShardCommand::PublishCopy { account, staging, messages },
+    };
+    copied(single.propose_ok(Command::Shard(publish)).await?)
 }
 
 fn copied((index, reply): (LogIndex, Reply)) -> Result<Copied, MetaError> {

@@ -11,7 +11,7 @@ use buzon_proto::pb::mail::v1::ProposeRequest;
 use buzon_proto::pb::mail::v1::mail_service_client::MailServiceClient;
 use buzon_proto::status::{CallError, ErrorCode, WriteOutcome};
 use buzon_types::id::{GroupId, LogIndex};
-use buzon_types::request::RequestId;
+use buzon_types::request::{InstanceId, RequestId};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tonic::Status;
@@ -108,37 +108,21 @@ impl Meta {
     /// # Errors
     /// After all retries. With `WriteOutcome::Unknown` it may have been applied.
     pub async fn propose(&self, group: GroupId, command: Command) -> Result<(LogIndex, Outcome), MetaError> {
-        let command = pb::Command::from(&command);
-        let bytes = buzon_proto::log::command_bytes(&command) + ENTRY_HEADER_BYTES;
-        if bytes > ENTRY_BYTES_MAX {
-            return Err(MetaError::TooLarge { bytes });
-        }
-        let state = self.group(group);
-        let _permit =
-            state.in_flight.try_acquire().map_err(|_| MetaError::busy("too many proposals in flight"))?;
+        let command = encode(&command)?;
         for _ in 0..REOPENS_MAX {
-            let session = Arc::clone(&state.session.lock());
-            session.opened.get_or_try_init(|| self.open(group, &session)).await?;
-            let ticket =
-                session.ticket().ok_or_else(|| MetaError::busy("an old proposal has no answer yet"))?;
-            let mut retry = self.retry(group);
-            let id = || Some(ticket.request());
-            let (index, outcome) = self.send(&mut retry, group, id, &command).await?;
-            match outcome {
-                Err(Rejection::InstanceUnknown) => {
-                    state.end(&session);
-                    if retry.outcome() == WriteOutcome::Unknown {
-                        return Err(lost(WriteOutcome::Unknown));
-                    }
-                }
-                Err(Rejection::RequestForgotten) => return Err(lost(WriteOutcome::Unknown)),
-                Err(Rejection::TooManyRequests) => {
-                    return Err(MetaError::busy("too many unacknowledged requests"));
-                }
-                outcome => return Ok((index, outcome)),
+            let proposed = self.single(group).propose_encoded(&command).await?;
+            if let Some(proposed) = proposed {
+                return Ok(proposed);
             }
         }
         Err(lost(WriteOutcome::NotApplied))
+    }
+
+    /// For several commands that must not be sent under different instances.
+    pub(crate) fn single(&self, group: GroupId) -> Single {
+        let state = self.group(group);
+        let session = Arc::clone(&state.session.lock());
+        Single { meta: self.clone(), group, state, session }
     }
 
     /// As [`Meta::propose`], under a request id of the caller's: for those whose retries outlive this process. The
@@ -262,6 +246,60 @@ impl Meta {
         };
         Arc::clone(self.inner.groups.lock().entry(group).or_insert_with(new))
     }
+}
+
+/// One instance in one group. What it proposes is refused once the instance is closed, and never sent under another.
+pub(crate) struct Single {
+    meta: Meta,
+    group: GroupId,
+    state: Arc<Group>,
+    session: Arc<Session>,
+}
+
+impl Single {
+    /// Which one.
+    pub(crate) fn instance(&self) -> InstanceId {
+        self.session.instance
+    }
+
+    /// As [`Meta::propose`], with a refusal as the error.
+    ///
+    /// # Errors
+    /// As there; also once the instance is closed.
+    pub(crate) async fn propose_ok(&self, command: Command) -> Result<(LogIndex, Reply), MetaError> {
+        let proposed = self.propose_encoded(&encode(&command)?).await?;
+        let (index, outcome) = proposed.ok_or_else(|| lost(WriteOutcome::NotApplied))?;
+        Ok((index, outcome?))
+    }
+
+    /// `None`: the group does not know the instance, and no attempt was made that it could have known of.
+    async fn propose_encoded(&self, command: &pb::Command) -> Result<Option<(LogIndex, Outcome)>, MetaError> {
+        let Self { meta, group, state, session } = self;
+        let _permit =
+            state.in_flight.try_acquire().map_err(|_| MetaError::busy("too many proposals in flight"))?;
+        session.opened.get_or_try_init(|| meta.open(*group, session)).await?;
+        let ticket = session.ticket().ok_or_else(|| MetaError::busy("an old proposal has no answer yet"))?;
+        let mut retry = meta.retry(*group);
+        let (index, outcome) = meta.send(&mut retry, *group, || Some(ticket.request()), command).await?;
+        match outcome {
+            Err(Rejection::InstanceUnknown) => {
+                state.end(session);
+                match retry.outcome() {
+                    WriteOutcome::Unknown => Err(lost(WriteOutcome::Unknown)),
+                    WriteOutcome::NotApplied => Ok(None),
+                }
+            }
+            Err(Rejection::RequestForgotten) => Err(lost(WriteOutcome::Unknown)),
+            Err(Rejection::TooManyRequests) => Err(MetaError::busy("too many unacknowledged requests")),
+            outcome => Ok(Some((index, outcome))),
+        }
+    }
+}
+
+fn encode(command: &Command) -> Result<pb::Command, MetaError> {
+    let command = pb::Command::from(command);
+    let bytes = buzon_proto::log::command_bytes(&command) + ENTRY_HEADER_BYTES;
+    if bytes > ENTRY_BYTES_MAX { Err(MetaError::TooLarge { bytes }) } else { Ok(command) }
 }
 
 impl Group {

@@ -213,7 +213,7 @@ pub enum ShardCommand {
     Move(Transfer),
     /// Adds to a copy that is too large for one entry. → `Staged`
     StageCopy {
-        /// Names the copy; random, chosen by the proposer.
+        /// Names the copy, and whose it is: see [`buzon_types::staging::StagingId`].
         staging: u128,
         /// As for `Copy`.
         transfer: Transfer,

@@ -9,6 +9,7 @@ pub mod mailbox_name;
 pub mod request;
 pub mod secret;
 pub mod special_use;
+pub mod staging;
 pub mod time;
 pub mod uid;
 pub mod uid_set;

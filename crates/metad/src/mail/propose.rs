@@ -25,9 +25,13 @@ pub(super) async fn propose(
         Command::Shard(ShardCommand::DeleteMailbox { account, .. }) => Some(*account),
         _ => None,
     };
+    let ends_instances = matches!(command, Command::OpenInstance(_) | Command::CloseInstance(_));
     let (index, outcome) = replica.propose(id, command).await?;
     if let Some(account) = deletes_in.filter(|_| outcome.is_ok()) {
         mail.janitor.look_at(group, account, index);
+    }
+    if ends_instances && outcome.is_ok() {
+        mail.janitor.look_for_copies(group);
     }
     Ok(pb::ProposeResponse { index: index.0, outcome: Some((&outcome).into()) })
 }

@@ -55,7 +55,8 @@ impl TestGroup {
     pub(crate) async fn open(id: GroupId, store: Arc<dyn MetaStore>) -> Arc<Self> {
         store.create_group(id).await.unwrap();
         let state = Mutex::new(State::new(id, store.seed(id).await.unwrap()));
-        let (feed, applied) = (broadcast::channel(4096).0, watch::Sender::new(0));
+        let applied = store.head(id).await.unwrap().map_or(0, |head| head.applied.index);
+        let (feed, applied) = (broadcast::channel(4096).0, watch::Sender::new(applied));
         Arc::new(Self {
             id,
             state,

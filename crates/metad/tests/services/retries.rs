@@ -22,15 +22,31 @@ use tower::{BoxError, Service, ServiceExt};
 
 use crate::world::{World, message, options_fast};
 
-type Hook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+pub(crate) type Hook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
 /// What happens to answers on their way.
 #[derive(Clone, Default)]
-struct Faults {
+pub(crate) struct Faults {
     /// This many answers to proposals are lost.
-    lose: Arc<AtomicU32>,
+    pub(crate) lose: Arc<AtomicU32>,
     /// Runs before the next lost answer is noticed.
-    meanwhile: Arc<Mutex<Option<Hook>>>,
+    pub(crate) meanwhile: Arc<Mutex<Option<Hook>>>,
+    /// Runs after so many proposals, before the next is sent.
+    pub(crate) between: Arc<Mutex<Option<(u32, Hook)>>>,
+}
+
+impl Faults {
+    fn between(&self) -> Option<Hook> {
+        let mut between = self.between.lock();
+        match between.as_mut() {
+            Some((0, _)) => between.take().map(|(_, hook)| hook),
+            Some((left, _)) => {
+                *left -= 1;
+                None
+            }
+            None => None,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -52,6 +68,10 @@ impl Service<http::Request<Body>> for Lossy {
         let (inner, faults) = (self.inner.clone(), self.faults.clone());
         Box::pin(async move {
             let is_proposal = request.uri().path().ends_with("/Propose");
+            let between = if is_proposal { faults.between() } else { None };
+            if let Some(hook) = between {
+                hook().await;
+            }
             let response = inner.oneshot(request).await?;
             let loses = |left: u32| left.checked_sub(1);
             if is_proposal && faults.lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, loses).is_ok() {
@@ -66,14 +86,14 @@ impl Service<http::Request<Body>> for Lossy {
     }
 }
 
-fn client(world: &World, options: Options) -> (Meta, Faults) {
+pub(crate) fn client(world: &World, options: Options) -> (Meta, Faults) {
     let faults = Faults::default();
     let inner = world.server.internal_routes().prepare();
     let lossy = Lossy { inner, faults: faults.clone() };
     (Meta::with_transport(Transport::new(lossy), options), faults)
 }
 
-async fn append(meta: &Meta, of: &AccountHandle, mailbox: MailboxKey) -> Result<u32, MetaError> {
+pub(crate) async fn append(meta: &Meta, of: &AccountHandle, mailbox: MailboxKey) -> Result<u32, MetaError> {
     let append = ShardCommand::Append { mailbox, messages: vec![message()] };
     let outcome = meta.propose(of.shard, Command::Shard(append)).await?.1;
     let Ok(Reply::Appended { uids, .. }) = outcome else { panic!("{outcome:?}") };
@@ -139,7 +159,7 @@ async fn without_a_leader_nothing_was_applied() {
 }
 
 /// The instance that the client has in the shard: the last that was opened.
-async fn instance(world: &World) -> InstanceId {
+pub(crate) async fn instance(world: &World) -> InstanceId {
     let seed = world.shard.store().seed(world.shard.id()).await.unwrap();
     seed.instances.into_iter().max_by_key(|(_, opened, _)| *opened).unwrap().0
 }

@@ -37,12 +37,22 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) shard: Arc<TestGroup>,
     pub(crate) meta: Meta,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::over(tempfile::tempdir().unwrap()).await
+    }
+
+    /// The process is gone, and another begins where the rows stand.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { server, shard, meta, directory } = self;
+        drop((server, shard, meta));
+        Self::over(directory).await
+    }
+
+    async fn over(directory: tempfile::TempDir) -> Self {
         let store = SqliteStore::open(&directory.path().join("rows"), Arc::new(Codec)).await.unwrap();
         let store: Arc<dyn buzon_meta_store::store::MetaStore> = Arc::new(store);
         let mut groups = BTreeMap::new();
@@ -54,7 +64,7 @@ impl World {
         let options = ServerOptions { admin_token: Secret::new(TOKEN.to_owned()), meter };
         let server = Server::new(Arc::new(TestGroups(groups)), options);
         let meta = Meta::in_process(server.internal_routes(), options_fast());
-        Self { server, shard, meta, _directory: directory }
+        Self { server, shard, meta, directory }
     }
 
     pub(crate) fn admin(&self) -> AdminClient {
