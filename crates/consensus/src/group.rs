@@ -122,6 +122,7 @@ impl Group {
                 self.check_leads()?;
                 index
             }
+            ReadAt::Local => LogIndex(0),
         };
         self.wait_applied(index).await?;
         let look = self.machine.look(needs).await;

@@ -16,5 +16,6 @@ mod read;
 mod retry;
 mod router;
 mod session;
+pub mod topology;
 pub mod transport;
 pub mod watch;

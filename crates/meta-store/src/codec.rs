@@ -1,11 +1,13 @@
 //! Rows of the model to cells and back. A cell that no code of ours writes is `Corrupt`, never a panic.
 
+pub(crate) mod cluster;
 pub(crate) mod directory;
 pub(crate) mod mail;
 
 use buzon_types::address::Address;
 use buzon_types::time::Timestamp;
 use buzon_types::uid::{ModSeq, Uid};
+use bytes::Bytes;
 
 use crate::cell::Cells;
 use crate::error::StoreError;
@@ -61,6 +63,20 @@ pub(crate) fn text<'a>(cells: &'a dyn Cells, at: usize, what: &str) -> Result<&'
 /// Bytes that are not null.
 pub(crate) fn bytes<'a>(cells: &'a dyn Cells, at: usize, what: &str) -> Result<&'a [u8], StoreError> {
     cells.bytes(at)?.ok_or_else(|| corrupt(what))
+}
+
+/// Numbers of eight bytes each, big end first.
+pub(crate) fn list_to_bytes(numbers: impl IntoIterator<Item = u64>) -> Bytes {
+    numbers.into_iter().flat_map(u64::to_be_bytes).collect()
+}
+
+/// What [`list_to_bytes`] wrote.
+pub(crate) fn list(cells: &dyn Cells, at: usize, what: &str) -> Result<Vec<u64>, StoreError> {
+    let (numbers, rest) = bytes(cells, at, what)?.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(corrupt(what));
+    }
+    Ok(numbers.iter().map(|number| u64::from_be_bytes(*number)).collect())
 }
 
 /// A 128-bit id.

@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 
+use buzon_model::row::DirectoryCounters;
 use buzon_types::id::GroupId;
 
 use crate::cell::{Column, Rows};
@@ -58,6 +59,18 @@ pub(crate) async fn digest(session: &mut impl Session, group: GroupId) -> Result
         counters.next_account.0.cast_signed(),
     ] {
         digest.number(Some(number));
+    }
+    // Added later: a version that does not know them has the same digest as long as they say nothing.
+    let first = DirectoryCounters::default();
+    for (name, number, unsaid) in [
+        ("next_node", counters.next_node.0, first.next_node.0),
+        ("next_group", counters.next_group.0, first.next_group.0),
+        ("voters_per_shard", counters.voters_per_shard.into(), first.voters_per_shard.into()),
+    ] {
+        if number != unsaid {
+            digest.cell(Some(name.as_bytes()));
+            digest.number(Some(number.cast_signed()));
+        }
     }
     let mut visit = |table: &'static Table, rows: &Rows| {
         for at in 0..rows.len() {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use buzon_model::row::{AddressRow, DomainRow, PlacementRow, TenantRow, Tombstone};
+use buzon_model::row::{AddressRow, DomainRow, NodeRow, PlacementRow, ShardRow, TenantRow, Tombstone};
 use buzon_model::scope::{Loaded, Need, Seed};
 use buzon_types::id::{AccountId, DIRECTORY, GroupId, MailboxKey, TenantId};
 use buzon_types::uid::{ModSeq, Uid};
@@ -12,12 +12,15 @@ use buzon_types::uid_set::UidSet;
 use bytes::Bytes;
 
 use crate::cell::{Cells, Value};
-use crate::codec::{self, directory};
+use crate::codec::{self, cluster, directory};
 use crate::database::{Database, Session};
 use crate::error::StoreError;
 use crate::store::{Batch, GroupHead, Identity, Install, MetaStore, OutcomeCodec, Page};
-use crate::table::{DOMAIN, PLACEMENT, TENANT, Table};
+use crate::table::{DOMAIN, NODE, PLACEMENT, SHARD, TENANT, Table};
 use crate::{digest, read, snapshot, write};
+
+/// Nodes or shards: as many as the model allows are in memory anyway.
+const CLUSTER_ROWS_MAX: u32 = 1 << 16;
 
 /// A [`MetaStore`] over a database.
 pub struct Store<D> {
@@ -207,6 +210,14 @@ impl<D: Database> MetaStore for Store<D> {
     ) -> Result<Vec<PlacementRow>, StoreError> {
         let after = after.map(|account| account.0.into());
         self.list(&PLACEMENT, "account", (tenant, after, rows_max), directory::placement).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        self.list(&NODE, "id", (None, None, CLUSTER_ROWS_MAX), cluster::node).await
+    }
+
+    async fn shards(&self) -> Result<Vec<ShardRow>, StoreError> {
+        self.list(&SHARD, "group_id", (None, None, CLUSTER_ROWS_MAX), cluster::shard).await
     }
 
     async fn addresses(&self, account: AccountId) -> Result<Vec<AddressRow>, StoreError> {

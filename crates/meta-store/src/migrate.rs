@@ -43,6 +43,11 @@ const SQLITE: &[Step] = steps![
     "0022_address_by_account",
     "0023_mailbox_deleting",
     "0024_staged_first",
+    "0025_cluster_node",
+    "0026_cluster_shard",
+    "0027_head_next_node",
+    "0028_head_next_group",
+    "0029_head_voters_per_shard",
 ];
 
 const POSTGRES: &[Step] = steps![
@@ -72,6 +77,11 @@ const POSTGRES: &[Step] = steps![
     "0023_crash_canary",
     "0024_mailbox_deleting",
     "0025_staged_first",
+    "0026_cluster_node",
+    "0027_cluster_shard",
+    "0028_head_next_node",
+    "0029_head_next_group",
+    "0030_head_voters_per_shard",
 ];
 
 /// For SQLite.

@@ -13,16 +13,18 @@ mod requests;
 use std::collections::BTreeMap;
 
 use buzon_model::change::Change;
-use buzon_model::row::{AddressRow, DirectoryCounters, DomainRow, PlacementRow, TenantRow};
+use buzon_model::row::{
+    AddressRow, DirectoryCounters, DomainRow, NodeRow, PlacementRow, ShardRow, TenantRow,
+};
 use buzon_types::address::{Address, Domain};
-use buzon_types::id::{AccountId, FeatureLevel, TenantId};
+use buzon_types::id::{AccountId, FeatureLevel, GroupId, NodeId, TenantId};
 use buzon_types::time::Timestamp;
 
 use crate::cell::{Rows, Value};
-use crate::codec::directory;
+use crate::codec::{cluster, directory};
 use crate::statement::Statement;
 use crate::store::OutcomeCodec;
-use crate::table::{ADDRESS, DOMAIN, PLACEMENT, TENANT, Table};
+use crate::table::{ADDRESS, DOMAIN, NODE, PLACEMENT, SHARD, TENANT, Table};
 
 pub(crate) use mail::put_runs;
 
@@ -72,6 +74,8 @@ struct Planner<'a> {
     domains: BTreeMap<&'a Domain, Option<&'a DomainRow>>,
     placements: BTreeMap<AccountId, Option<&'a PlacementRow>>,
     addresses: BTreeMap<&'a Address, Option<&'a AddressRow>>,
+    nodes: BTreeMap<NodeId, Option<&'a NodeRow>>,
+    shards: BTreeMap<GroupId, Option<&'a ShardRow>>,
 }
 
 impl<'a> Planner<'a> {
@@ -89,6 +93,8 @@ impl<'a> Planner<'a> {
             Change::RemovePlacement(account) => drop(self.placements.insert(*account, None)),
             Change::PutAddress(row) => drop(self.addresses.insert(&row.address, Some(row))),
             Change::RemoveAddress(address) => drop(self.addresses.insert(address, None)),
+            Change::PutNode(row) => drop(self.nodes.insert(row.id, Some(row))),
+            Change::PutShard(row) => drop(self.shards.insert(row.group, Some(row))),
             Change::SetDirectoryCounters(counters) => self.plan.head.counters = Some(*counters),
             Change::SetFeatureLevel(level) => self.plan.head.feature_level = Some(*level),
             Change::SetTime(time) => self.plan.head.time = Some(*time),
@@ -123,6 +129,12 @@ impl<'a> Planner<'a> {
         let addresses = std::mem::take(&mut self.addresses);
         write_map(steps, &ADDRESS, addresses, directory::put_address, |rows, address| {
             rows.row().text(address.domain().as_str()).text(address.local());
+        });
+        write_map(steps, &NODE, std::mem::take(&mut self.nodes), cluster::put_node, |rows, node| {
+            rows.row().unsigned(node.0);
+        });
+        write_map(steps, &SHARD, std::mem::take(&mut self.shards), cluster::put_shard, |rows, group| {
+            rows.row().unsigned(group.0);
         });
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use buzon_model::limits::ENTRY_MESSAGES_MAX;
 use buzon_model::scope::{AccountLoaded, Loaded, Need, Seed};
-use buzon_types::id::{AccountId, FeatureLevel, GroupId, MailboxId, MailboxKey};
+use buzon_types::id::{AccountId, FeatureLevel, GroupId, MailboxId, MailboxKey, NodeId};
 use buzon_types::mailbox_name::MailboxName;
 use buzon_types::request::InstanceId;
 use buzon_types::time::Timestamp;
@@ -15,13 +15,13 @@ use buzon_model::row::DirectoryCounters;
 use buzon_types::id::TenantId;
 
 use crate::cell::{Cells, Kind, Rows, Value, signed};
-use crate::codec::{self, directory, mail};
+use crate::codec::{self, cluster, directory, mail};
 use crate::database::Session;
 use crate::error::StoreError;
 use crate::plan::put_runs;
 use crate::statement::{Statement, names};
 use crate::store::{Applied, GroupHead, OutcomeCodec};
-use crate::table::{ACCOUNT, ADDRESS, DOMAIN, MAILBOX, PLACEMENT, TENANT, Table};
+use crate::table::{ACCOUNT, ADDRESS, DOMAIN, MAILBOX, NODE, PLACEMENT, SHARD, TENANT, Table};
 
 /// Runs of UIDs of one mailbox, as [`put_runs`] writes them.
 const RUNS: &[(&str, Kind)] =
@@ -35,7 +35,7 @@ pub(crate) const BATCHES: [Statement; 2] = [SUMMARIES, TOMBSTONES];
 
 /// The columns of a group's head, in the order that [`head_row`] reads.
 const HEAD: &str = "SELECT group_id, applied, log_id, membership, part, time, feature_level, next_tenant, \
-                    next_account FROM group_head";
+                    next_account, next_node, next_group, voters_per_shard FROM group_head";
 
 /// A group's head with all that is stored in it.
 #[derive(Debug, Clone)]
@@ -99,6 +99,9 @@ fn head_row(cells: &dyn Cells) -> Result<StoredHead, StoreError> {
         counters: DirectoryCounters {
             next_tenant: TenantId(codec::unsigned(cells, 7, "group_head.next_tenant")?),
             next_account: AccountId(codec::unsigned(cells, 8, "group_head.next_account")?),
+            next_node: NodeId(codec::unsigned(cells, 9, "group_head.next_node")?),
+            next_group: GroupId(codec::unsigned(cells, 10, "group_head.next_group")?),
+            voters_per_shard: codec::narrow(cells, 11, "group_head.voters_per_shard")?,
         },
     })
 }
@@ -127,8 +130,10 @@ pub(crate) async fn seed(
         Ok((instance, sequence, mail::accounts(cells, 2)?, outcome))
     });
     let records = records.await?;
+    let nodes = by(session, &NODE, "true", stored.part, &[], cluster::node).await?;
+    let shards = by(session, &SHARD, "true", stored.part, &[], cluster::shard).await?;
     let StoredHead { time, feature_level, counters, .. } = stored;
-    Ok(Seed { time, feature_level, counters, instances, records })
+    Ok(Seed { time, feature_level, counters, nodes, shards, instances, records })
 }
 
 /// What a command or a reader needs.
@@ -179,6 +184,15 @@ pub(crate) async fn load(
             let rows =
                 by(session, &PLACEMENT, "account = $2", part, &[id.0.into()], directory::placement).await?;
             Loaded::Placement(*id, rows.into_iter().next())
+        }
+        Need::PlacementCounts => {
+            let sql = "SELECT shard, count(*) FROM placement WHERE part = $1 GROUP BY shard ORDER BY shard";
+            let values = [part.into()];
+            let counts = all(session, sql, &values, |cells| {
+                let group = GroupId(codec::unsigned(cells, 0, "placement.shard")?);
+                Ok((group, codec::unsigned(cells, 1, "number of placements")?))
+            });
+            Loaded::PlacementCounts(counts.await?.into_iter().collect())
         }
         Need::AddressesOf(id) => Loaded::AddressesOf(*id, addresses(session, part, *id).await?),
     })

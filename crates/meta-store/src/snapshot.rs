@@ -27,6 +27,9 @@ const HEAD_COLUMNS: &[(&str, Kind)] = &[
     ("feature_level", Kind::Int),
     ("next_tenant", Kind::Int),
     ("next_account", Kind::Int),
+    ("next_node", Kind::Int),
+    ("next_group", Kind::Int),
+    ("voters_per_shard", Kind::Int),
 ];
 
 /// How long an export may hold its view of the database: it keeps Postgres from vacuuming and SQLite from
@@ -60,7 +63,10 @@ fn head_page(stored: &StoredHead) -> Page {
         .int(stored.time.0)
         .int(stored.feature_level.0)
         .unsigned(stored.counters.next_tenant.0)
-        .unsigned(stored.counters.next_account.0);
+        .unsigned(stored.counters.next_account.0)
+        .unsigned(stored.counters.next_node.0)
+        .unsigned(stored.counters.next_group.0)
+        .int(stored.counters.voters_per_shard);
     page::encode(HEAD_TABLE, HEAD_COLUMNS, &rows)
 }
 
@@ -163,6 +169,10 @@ impl<D: Database> Staging<D> {
             Value::from(number(1).unwrap_or(1)),
             Value::from(number(2).unwrap_or(1)),
             Value::from(number(3).unwrap_or(1)),
+            // Not in snapshots of versions that knew one node only.
+            Value::from(number(4).unwrap_or(1)),
+            Value::from(number(5).unwrap_or(1)),
+            Value::from(number(6).unwrap_or(0)),
         ];
         session.execute(include_str!("../queries/group/install.sql"), &values).await?;
         if let Some(part) = old_part {

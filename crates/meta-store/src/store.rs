@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use buzon_model::change::Change;
 use buzon_model::reply::Outcome;
-use buzon_model::row::{AddressRow, DomainRow, PlacementRow, TenantRow, Tombstone};
+use buzon_model::row::{AddressRow, DomainRow, NodeRow, PlacementRow, ShardRow, TenantRow, Tombstone};
 use buzon_model::scope::{Loaded, Need, Seed};
 use buzon_types::id::{AccountId, GroupId, MailboxKey, TenantId};
 use buzon_types::uid::{ModSeq, Uid};
@@ -163,6 +163,12 @@ pub trait MetaStore: Send + Sync + 'static {
         after: Option<AccountId>,
         rows_max: u32,
     ) -> Result<Vec<PlacementRow>, StoreError>;
+
+    /// The cluster's nodes, by id; those that were removed too.
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError>;
+
+    /// The cluster's shards, by group.
+    async fn shards(&self) -> Result<Vec<ShardRow>, StoreError>;
 
     /// Addresses that lead to an account.
     async fn addresses(&self, account: AccountId) -> Result<Vec<AddressRow>, StoreError>;

@@ -34,7 +34,7 @@ impl Table {
 }
 
 /// Every one, in the order of pages and digests.
-pub(crate) const TABLES: [&Table; 13] = [
+pub(crate) const TABLES: [&Table; 15] = [
     &ACCOUNT,
     &MAILBOX,
     &SUBSCRIPTION,
@@ -48,6 +48,8 @@ pub(crate) const TABLES: [&Table; 13] = [
     &DOMAIN,
     &PLACEMENT,
     &ADDRESS,
+    &NODE,
+    &SHARD,
 ];
 
 pub(crate) const ACCOUNT: Table = Table {
@@ -221,3 +223,22 @@ pub(crate) const PLACEMENT: Table = Table {
 
 pub(crate) const ADDRESS: Table =
     Table { name: "address", keys: 2, columns: &[("domain", Text), ("local", Text), ("account", Int)] };
+
+pub(crate) const NODE: Table = Table {
+    name: "cluster_node",
+    keys: 1,
+    columns: &[
+        ("id", Int),
+        ("address", Text),
+        ("zone", Text),
+        ("state", Int),
+        ("incarnation", Bytes),
+        ("added_at", Int),
+    ],
+};
+
+pub(crate) const SHARD: Table = Table {
+    name: "cluster_shard",
+    keys: 1,
+    columns: &[("group_id", Int), ("voters", Bytes), ("accounts", Int)],
+};

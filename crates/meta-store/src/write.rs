@@ -107,6 +107,9 @@ async fn advance(
         Value::Int(head.feature_level.map(|level| i64::from(level.0))),
         Value::Int(head.counters.map(|counters| counters.next_tenant.0.cast_signed())),
         Value::Int(head.counters.map(|counters| counters.next_account.0.cast_signed())),
+        Value::Int(head.counters.map(|counters| counters.next_node.0.cast_signed())),
+        Value::Int(head.counters.map(|counters| counters.next_group.0.cast_signed())),
+        Value::Int(head.counters.map(|counters| counters.voters_per_shard.into())),
     ];
     let mut part = None;
     session

@@ -189,6 +189,10 @@ async fn listings_come_in_pages(store: &Store) {
             .collect();
         assert_eq!(store.placements(Some(tenant), Some(AccountId(1)), 100).await.unwrap(), of_tenant);
     }
+    let (nodes, shards) = (store.nodes().await.unwrap(), store.shards().await.unwrap());
+    assert!(nodes.len() > 2 && shards.len() > 2, "too few of them");
+    assert_eq!(nodes, mirror.nodes.values().cloned().collect::<Vec<_>>());
+    assert_eq!(shards, mirror.shards.values().cloned().collect::<Vec<_>>());
     for account in (1..6).map(AccountId) {
         let expected: Vec<_> =
             mirror.addresses.values().filter(|row| row.account == account).cloned().collect();

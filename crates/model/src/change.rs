@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crate::reply::Outcome;
 use crate::row::{
     AccountCounters, AccountRow, AddressRow, DirectoryCounters, DomainRow, MailboxCounters, MailboxRow,
-    MessageRow, PlacementRow, StagedRow, TenantRow,
+    MessageRow, NodeRow, PlacementRow, ShardRow, StagedRow, TenantRow,
 };
 
 /// Where a message's summary comes from.
@@ -159,7 +159,11 @@ pub enum Change {
     PutAddress(AddressRow),
     /// An address is free.
     RemoveAddress(Address),
-    /// What ids are counted from.
+    /// A node's row; none ever goes.
+    PutNode(NodeRow),
+    /// A shard's row; none ever goes.
+    PutShard(ShardRow),
+    /// What ids are counted from, and the cluster's settings.
     SetDirectoryCounters(DirectoryCounters),
     /// What `decide` does from the next entry on.
     SetFeatureLevel(FeatureLevel),

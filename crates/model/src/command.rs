@@ -16,6 +16,9 @@ use bytes::Bytes;
 
 use crate::row::{AccountState, Quota, TenantLimits};
 
+pub mod cluster;
+pub use cluster::{AddNode, ClusterCommand, FoundCluster, FoundingNode, FoundingShard, NewShard};
+
 /// One log entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -39,6 +42,8 @@ pub enum Command {
     RaiseFeatureLevel(FeatureLevel),
     /// For the directory group.
     Directory(DirectoryCommand),
+    /// For the directory group too: nodes and shards.
+    Cluster(ClusterCommand),
     /// For a shard group.
     Shard(ShardCommand),
 }
@@ -83,7 +88,8 @@ pub enum DirectoryCommand {
         tenant: TenantId,
         /// Its primary address.
         address: Address,
-        /// The group that shall hold it.
+        /// The group that shall hold it. 0: the shard with the fewest accounts, from
+        /// [`crate::limits::FEATURE_LEVEL_CLUSTER`] on.
         shard: GroupId,
     },
     /// Last step of making an account: its shard holds it.

@@ -30,7 +30,7 @@ use buzon_types::time::Timestamp;
 
 use crate::change::Change;
 use crate::command::{Command, Entry, ShardCommand};
-use crate::limits::{FEATURE_LEVEL_FIRST, FEATURE_LEVEL_MAX};
+use crate::limits::{FEATURE_LEVEL_CLUSTER, FEATURE_LEVEL_FIRST, FEATURE_LEVEL_MAX};
 use crate::reply::{Outcome, Rejection, Reply};
 use crate::requests::Verdict;
 use crate::state::State;
@@ -105,15 +105,19 @@ fn decide_command(state: &State, at: Timestamp, command: &Command) -> Decided {
             Ok((if rises { vec![Change::SetFeatureLevel(*level)] } else { vec![] }, Reply::Done))
         }
         Command::Directory(command) if state.is_directory() => directory::decide(state, at, command),
+        Command::Cluster(command) if state.is_directory() => directory::cluster::decide(state, at, command),
         Command::Shard(command) if !state.is_directory() => decide_shard(state, at, command),
-        Command::Directory(_) | Command::Shard(_) => Err(Rejection::NotHere),
+        Command::Directory(_) | Command::Cluster(_) | Command::Shard(_) => Err(Rejection::NotHere),
     }
 }
 
 /// The feature level that a command came with. What a released level does never changes: a new command, or a new
 /// way to decide an old one, gets the next level here.
-fn introduced_in(_command: &Command) -> FeatureLevel {
-    FEATURE_LEVEL_FIRST
+fn introduced_in(command: &Command) -> FeatureLevel {
+    match command {
+        Command::Cluster(_) => FEATURE_LEVEL_CLUSTER,
+        _ => FEATURE_LEVEL_FIRST,
+    }
 }
 
 fn decide_shard(state: &State, at: Timestamp, command: &ShardCommand) -> Decided {

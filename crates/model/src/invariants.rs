@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use buzon_types::flag::SystemFlags;
+use buzon_types::id::NodeId;
 use buzon_types::mailbox_name::MailboxName;
 use buzon_types::uid::{ModSeq, Uid};
 
 use crate::index::MailboxIndex;
-use crate::row::{AccountCounters, AccountState, MailboxCounters, MailboxRow, MailboxState};
+use crate::limits::VOTERS_MAX;
+use crate::row::{AccountCounters, AccountState, MailboxCounters, MailboxRow, MailboxState, NodeState};
 use crate::state::{Account, State};
 
 /// An invariant that does not hold, and where.
@@ -41,7 +43,33 @@ pub fn check(state: &State) -> Result<(), Broken> {
             }
         }
     }
+    nodes_have_ids_and_addresses_of_their_own(state)?;
+    shards_want_nodes_that_are_there(state)?;
     requests_are_above_their_mark(state)
+}
+
+/// Ids and incarnations are given out once, and no two nodes that are there share an address.
+pub fn nodes_have_ids_and_addresses_of_their_own(state: &State) -> Result<(), Broken> {
+    let (mut addresses, mut incarnations) = (BTreeSet::new(), BTreeSet::new());
+    for row in state.nodes() {
+        ensure(row.id < state.directory_counters().next_node, "node ids are below the next", &row.id)?;
+        ensure(incarnations.insert(row.incarnation), "no two nodes share an incarnation", &row.id)?;
+        let is_free = row.state == NodeState::Removed || addresses.insert(&row.address);
+        ensure(is_free, "no two nodes share an address", &row.id)?;
+    }
+    Ok(())
+}
+
+/// Nobody waits for a node that does not come.
+pub fn shards_want_nodes_that_are_there(state: &State) -> Result<(), Broken> {
+    for row in state.shards() {
+        ensure(row.group < state.directory_counters().next_group, "groups are below the next", &row.group)?;
+        let is_fit = (1..=VOTERS_MAX).contains(&row.voters.len()) && row.voters.is_sorted_by(|a, b| a < b);
+        ensure(is_fit, "voters are 1 to 5, ascending", &row.group)?;
+        let is_there = |id: &NodeId| state.node(*id).is_some_and(|node| node.state != NodeState::Removed);
+        ensure(row.voters.iter().all(is_there), "voters are not removed", &row.group)?;
+    }
+    Ok(())
 }
 
 /// An account's usage is that of its live mailboxes.

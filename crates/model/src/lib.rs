@@ -14,6 +14,7 @@ pub mod event;
 pub mod index;
 pub mod invariants;
 pub mod limits;
+pub mod placement;
 pub mod read;
 pub mod reply;
 pub mod requests;

@@ -4,8 +4,10 @@ use buzon_types::id::FeatureLevel;
 
 /// What every group does from its first entry on.
 pub const FEATURE_LEVEL_FIRST: FeatureLevel = FeatureLevel(1);
+/// Several nodes: rows of nodes and shards in the directory, placement on the least loaded shard, accounts that move.
+pub const FEATURE_LEVEL_CLUSTER: FeatureLevel = FeatureLevel(2);
 /// The highest that this program knows (DESIGN D10).
-pub const FEATURE_LEVEL_MAX: FeatureLevel = FeatureLevel(1);
+pub const FEATURE_LEVEL_MAX: FeatureLevel = FEATURE_LEVEL_CLUSTER;
 /// No log entry touches more messages (DESIGN D3), so that apply never holds up a group for long.
 pub const ENTRY_MESSAGES_MAX: u32 = 2_000;
 /// No log entry is larger once encoded (DESIGN D3).
@@ -20,3 +22,9 @@ pub const RECORDS_PER_INSTANCE_MAX: usize = 65_536;
 pub const STAGED_MESSAGES_MAX: u32 = 1_000_000;
 /// Longest name of a tenant, in bytes: it stands in operators' tables.
 pub const TENANT_NAME_BYTES_MAX: usize = 255;
+/// Replicas of one shard that vote: with five, two may fail at once, and more only wait for each other.
+pub const VOTERS_MAX: usize = 5;
+/// Shards of a cluster. All their rows are in memory on every node, and one entry may touch them all.
+pub const SHARDS_MAX: usize = 4_096;
+/// Nodes of a cluster, those that were removed too: their rows stay, so that their ids and incarnations are known.
+pub const NODES_MAX: usize = 4_096;

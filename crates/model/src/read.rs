@@ -9,7 +9,7 @@ use buzon_types::uid_set::UidSet;
 use bytes::Bytes;
 
 use crate::reply::FlagState;
-use crate::row::{AccountCounters, AccountState, MailboxRow, MessageRow, Quota};
+use crate::row::{AccountCounters, AccountState, MailboxRow, MessageRow, NodeRow, Quota, ShardRow};
 
 /// How fresh a read must be (DESIGN D5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +18,22 @@ pub enum ReadAt {
     Linearizable,
     /// Sees everything up to this index: no round.
     Index(LogIndex),
+    /// Sees what the replica that is asked has applied, which may be behind by any time: needs no leader. For what is
+    /// checked again where it is used, such as where an account lives.
+    Local,
+}
+
+/// The cluster as the directory wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topology {
+    /// All nodes, by id; those that were removed too.
+    pub nodes: Vec<NodeRow>,
+    /// All shards, by group.
+    pub shards: Vec<ShardRow>,
+    /// How many voters a shard shall have; 0 until the cluster is founded.
+    pub voters_per_shard: u8,
+    /// The group that the next new shard gets.
+    pub next_group: GroupId,
 }
 
 /// A value and the log index of the state it was read from.

@@ -2,8 +2,9 @@
 
 use buzon_types::address::{Address, Domain};
 use buzon_types::flag::{Keyword, KeywordBits, SystemFlags};
-use buzon_types::id::{AccountId, Epoch, GroupId, MailboxId, TenantId};
+use buzon_types::id::{AccountId, Epoch, GroupId, MailboxId, NodeId, TenantId};
 use buzon_types::mailbox_name::MailboxName;
+use buzon_types::node::NodeAddress;
 use buzon_types::uid::{ModSeq, Uid, UidValidity};
 use buzon_types::uid_set::UidSet;
 
@@ -59,6 +60,10 @@ pub enum Reply {
         /// Counts its moves.
         epoch: Epoch,
     },
+    /// To `AddNode`: the id that it has, or has had since an earlier one.
+    NodeAdded(NodeId),
+    /// To `AddShards`: their groups, in the order of the command.
+    ShardsAdded(Vec<GroupId>),
     /// To `CreateMailbox`.
     MailboxCreated {
         /// Its id.
@@ -230,4 +235,40 @@ pub enum Rejection {
     /// The tenant has as many accounts as it may.
     #[error("tenant has all the accounts it may have")]
     TenantFull,
+    /// Nodes and shards have no rows yet.
+    #[error("the cluster is not founded yet")]
+    ClusterNotFounded,
+    /// Founded before, with other nodes or shards.
+    #[error("a cluster is founded already, with other nodes, shards or voters per shard")]
+    ClusterExists,
+    /// No such node.
+    #[error("no such node: {0}")]
+    NoSuchNode(NodeId),
+    /// Its id is never used again; a node that had it must begin anew with an empty log and database.
+    #[error("node {0} is removed")]
+    NodeRemoved(NodeId),
+    /// Another node is reached there. A node that lost its disk must say whom it replaces.
+    #[error("address {0} belongs to node {1}")]
+    NodeAddressTaken(NodeAddress, NodeId),
+    /// That disk has an id already, and is reached at another address.
+    #[error("this is node {0} already, known at another address: change its address")]
+    NodeExists(NodeId),
+    /// A shard wants a replica there: it must be moved first.
+    #[error("node {0} is wanted by shard {1}")]
+    NodeInUse(NodeId, GroupId),
+    /// Nobody would be left to carry replicas.
+    #[error("node {0} is the last active one")]
+    LastActiveNode(NodeId),
+    /// No such shard.
+    #[error("no such shard: {0}")]
+    NoSuchShard(GroupId),
+    /// They were changed since they were looked at.
+    #[error("voters of shard {0} were changed meanwhile")]
+    ShardVotersChanged(GroupId),
+    /// Not 1 to [`crate::limits::VOTERS_MAX`] different ones, or, of a whole cluster, not 1, 3 or 5.
+    #[error("a shard has 1 to 5 different voters, and a cluster 1, 3 or 5 per shard")]
+    BadVoters,
+    /// Over [`crate::limits::NODES_MAX`] or [`crate::limits::SHARDS_MAX`].
+    #[error("too many nodes or shards")]
+    ClusterFull,
 }

@@ -4,8 +4,11 @@
 use buzon_types::address::{Address, Domain};
 use buzon_types::body_ref::BodyRef;
 use buzon_types::flag::{Keyword, KeywordBits, SystemFlags};
-use buzon_types::id::{AccountId, CredentialVersion, Epoch, GroupId, MailboxId, MailboxKey, TenantId};
+use buzon_types::id::{
+    AccountId, CredentialVersion, Epoch, GroupId, Incarnation, MailboxId, MailboxKey, NodeId, TenantId,
+};
 use buzon_types::mailbox_name::MailboxName;
+use buzon_types::node::{NodeAddress, Zone};
 use buzon_types::secret::Secret;
 use buzon_types::special_use::SpecialUse;
 use buzon_types::time::{InternalDate, Timestamp};
@@ -261,11 +264,77 @@ pub struct AddressRow {
     pub account: AccountId,
 }
 
-/// What the directory counts ids from.
+/// Whether a node may carry replicas. The numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum NodeState {
+    /// It carries replicas and gets new ones.
+    Active = 1,
+    /// Its replicas go elsewhere.
+    Draining = 2,
+    /// It has none, and never comes back: its id is not used again.
+    Removed = 3,
+}
+
+impl NodeState {
+    /// From its stored number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Active, Self::Draining, Self::Removed].into_iter().find(|it| *it as u8 == number)
+    }
+}
+
+/// A metadata node, as the directory knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRow {
+    /// Its raft id.
+    pub id: NodeId,
+    /// Where the others reach it; no two nodes that are not removed share one.
+    pub address: NodeAddress,
+    /// Where it stands, if that is known.
+    pub zone: Option<Zone>,
+    /// Whether it may carry replicas.
+    pub state: NodeState,
+    /// Which life of its disk has this id.
+    pub incarnation: Incarnation,
+    /// When it was added.
+    pub added_at: Timestamp,
+}
+
+/// A shard, as the directory wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardRow {
+    /// The raft group.
+    pub group: GroupId,
+    /// The nodes that shall vote in it, ascending; none of them is removed.
+    pub voters: Vec<NodeId>,
+    /// Accounts placed on it.
+    pub accounts: u64,
+}
+
+/// What the directory counts ids from, and what holds for the whole cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DirectoryCounters {
     /// The next tenant's id.
     pub next_tenant: TenantId,
     /// The next account's id.
     pub next_account: AccountId,
+    /// The next node's id.
+    pub next_node: NodeId,
+    /// The next shard's group.
+    pub next_group: GroupId,
+    /// How many voters a shard shall have; 0 until the cluster is founded.
+    pub voters_per_shard: u8,
+}
+
+/// What a new directory starts with.
+impl Default for DirectoryCounters {
+    fn default() -> Self {
+        Self {
+            next_tenant: TenantId(1),
+            next_account: AccountId(1),
+            next_node: NodeId(1),
+            next_group: GroupId(1),
+            voters_per_shard: 0,
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! Which rows a command must see before it can be decided. The state in memory holds part of the rows; the
 //! shell asks `missing`, loads, inserts, and asks again until nothing is missing.
 
+use std::collections::BTreeMap;
+
 use buzon_types::address::{Address, Domain};
-use buzon_types::id::{AccountId, FeatureLevel, MailboxId, MailboxKey, TenantId};
+use buzon_types::id::{AccountId, FeatureLevel, GroupId, MailboxId, MailboxKey, TenantId};
 use buzon_types::mailbox_name::MailboxName;
 use buzon_types::request::InstanceId;
 use buzon_types::time::Timestamp;
@@ -10,8 +12,8 @@ use buzon_types::uid_set::UidSet;
 
 use crate::reply::Outcome;
 use crate::row::{
-    AccountRow, AddressRow, DirectoryCounters, DomainRow, MailboxRow, MessageRow, PlacementRow, StagedRow,
-    TenantRow,
+    AccountRow, AddressRow, DirectoryCounters, DomainRow, MailboxRow, MessageRow, NodeRow, PlacementRow,
+    ShardRow, StagedRow, TenantRow,
 };
 
 /// Rows to load.
@@ -37,6 +39,8 @@ pub enum Need {
     Placement(AccountId),
     /// All addresses that lead to an account.
     AddressesOf(AccountId),
+    /// How many accounts are placed on each shard. Counts all of them: only for founding a cluster.
+    PlacementCounts,
 }
 
 /// What was found for a [`Need`]; an empty answer is an answer.
@@ -62,6 +66,8 @@ pub enum Loaded {
     Placement(AccountId, Option<PlacementRow>),
     /// For [`Need::AddressesOf`].
     AddressesOf(AccountId, Vec<AddressRow>),
+    /// For [`Need::PlacementCounts`]: shards without accounts may be left out.
+    PlacementCounts(BTreeMap<GroupId, u64>),
 }
 
 /// See [`Need::Account`].
@@ -86,6 +92,10 @@ pub struct Seed {
     pub counters: DirectoryCounters,
     /// Open instances with the mark below which their records are gone.
     pub instances: Vec<(InstanceId, Timestamp, u64)>,
+    /// The cluster's nodes, by id; none in a shard.
+    pub nodes: Vec<NodeRow>,
+    /// The cluster's shards, by group; none in a shard.
+    pub shards: Vec<ShardRow>,
     /// Records: whose, which, whom they concern, what it came to.
     pub records: Vec<(InstanceId, u64, Vec<AccountId>, Outcome)>,
 }

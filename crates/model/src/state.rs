@@ -1,4 +1,4 @@
-//! One group's rows in memory: the requests always, accounts, indexes and directory rows as far as loaded.
+//! One group's rows in memory: the requests, nodes and shards always, accounts, indexes and directory rows as far as loaded.
 //! `missing` says what to load, `insert` takes it, `absorb` keeps it true, `shrink` drops what was not used.
 //!
 //! What is loaded never changes what is decided: `missing` is empty only when all that `decide` looks at is here.
@@ -9,8 +9,10 @@ mod directory;
 mod missing;
 mod shrink;
 
+use std::collections::BTreeMap;
+
 use buzon_types::address::{Address, Domain};
-use buzon_types::id::{AccountId, DIRECTORY, FeatureLevel, GroupId, MailboxKey, TenantId};
+use buzon_types::id::{AccountId, DIRECTORY, FeatureLevel, GroupId, MailboxKey, NodeId, TenantId};
 use buzon_types::time::Timestamp;
 
 use self::account::Staged;
@@ -20,7 +22,8 @@ use crate::cache::{Cache, Used};
 use crate::limits::FEATURE_LEVEL_FIRST;
 use crate::requests::Requests;
 use crate::row::{
-    AccountState, AddressRow, DirectoryCounters, DomainRow, MailboxState, PlacementRow, TenantRow,
+    AccountState, AddressRow, DirectoryCounters, DomainRow, MailboxState, NodeRow, PlacementRow, ShardRow,
+    TenantRow,
 };
 use crate::scope::{Loaded, Seed};
 
@@ -54,7 +57,7 @@ impl State {
             requests,
             accounts: Cache::default(),
             staged: Cache::default(),
-            directory: Directory::new(seed.counters),
+            directory: Directory::new(seed.counters, seed.nodes, seed.shards),
             uses: Used::default(),
         }
     }
@@ -67,6 +70,11 @@ impl State {
     /// Whether it is the directory.
     pub fn is_directory(&self) -> bool {
         self.group == DIRECTORY
+    }
+
+    /// Whether nodes and shards have rows: not in a shard, nor where one node is all there is.
+    pub fn is_founded(&self) -> bool {
+        self.directory.counters.voters_per_shard > 0
     }
 
     /// The greatest time of an entry so far.
@@ -87,6 +95,26 @@ impl State {
     /// What ids are counted from; unused in a shard.
     pub fn directory_counters(&self) -> DirectoryCounters {
         self.directory.counters
+    }
+
+    /// The cluster's nodes, by id, those that were removed too; none in a shard. Always loaded.
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = &NodeRow> {
+        self.directory.nodes.values()
+    }
+
+    /// A node of the cluster.
+    pub fn node(&self, id: NodeId) -> Option<&NodeRow> {
+        self.directory.nodes.get(&id)
+    }
+
+    /// The cluster's shards, by group; none in a shard. Always loaded.
+    pub fn shards(&self) -> impl ExactSizeIterator<Item = &ShardRow> {
+        self.directory.shards.values()
+    }
+
+    /// A shard of the cluster.
+    pub fn shard(&self, group: GroupId) -> Option<&ShardRow> {
+        self.directory.shards.get(&group)
     }
 
     /// An account that is loaded and not being deleted.
@@ -165,6 +193,10 @@ impl State {
     /// An account in any state: for `decide` of the steps that remove it.
     pub(crate) fn account_in_any_state(&self, id: AccountId) -> Option<&Account> {
         self.accounts.get(&id)
+    }
+
+    pub(crate) fn placement_counts(&self) -> Option<&BTreeMap<GroupId, u64>> {
+        self.directory.placement_counts.as_ref()
     }
 
     pub(crate) fn staged(&self, account: AccountId, staging: u128) -> Option<&Staged> {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use buzon_types::address::{Address, Domain};
-use buzon_types::id::{AccountId, FeatureLevel, MailboxId, MailboxKey, TenantId};
+use buzon_types::id::{AccountId, FeatureLevel, GroupId, MailboxId, MailboxKey, NodeId, TenantId};
 use buzon_types::mailbox_name::MailboxName;
 use buzon_types::request::InstanceId;
 use buzon_types::time::Timestamp;
@@ -18,8 +18,8 @@ use crate::decide::{Decision, decide};
 use crate::limits::ENTRY_MESSAGES_MAX;
 use crate::reply::Outcome;
 use crate::row::{
-    AccountRow, AddressRow, DirectoryCounters, DomainRow, MailboxRow, MailboxState, MessageRow, PlacementRow,
-    StagedRow, TenantRow, Tombstone,
+    AccountRow, AddressRow, DirectoryCounters, DomainRow, MailboxRow, MailboxState, MessageRow, NodeRow,
+    PlacementRow, ShardRow, StagedRow, TenantRow, Tombstone,
 };
 use crate::scope::{AccountLoaded, Loaded, Need, Seed};
 use crate::state::State;
@@ -62,6 +62,10 @@ pub struct Rows {
     pub addresses: BTreeMap<Address, AddressRow>,
     /// Placements.
     pub placements: BTreeMap<AccountId, PlacementRow>,
+    /// Nodes of the cluster.
+    pub nodes: BTreeMap<NodeId, NodeRow>,
+    /// Shards of the cluster.
+    pub shards: BTreeMap<GroupId, ShardRow>,
 }
 
 impl Default for Rows {
@@ -69,7 +73,7 @@ impl Default for Rows {
         Self {
             time: Timestamp(0),
             feature_level: FeatureLevel(1),
-            counters: DirectoryCounters { next_tenant: TenantId(1), next_account: AccountId(1) },
+            counters: DirectoryCounters::default(),
             instances: BTreeMap::new(),
             records: BTreeMap::new(),
             accounts: BTreeMap::new(),
@@ -83,6 +87,8 @@ impl Default for Rows {
             domains: BTreeMap::new(),
             addresses: BTreeMap::new(),
             placements: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            shards: BTreeMap::new(),
         }
     }
 }
@@ -94,6 +100,8 @@ impl Rows {
             time: self.time,
             feature_level: self.feature_level,
             counters: self.counters,
+            nodes: self.nodes.values().cloned().collect(),
+            shards: self.shards.values().cloned().collect(),
             instances: self.instances.iter().map(|(&id, &(at, mark))| (id, at, mark)).collect(),
             records: self
                 .records
@@ -152,6 +160,11 @@ impl Rows {
             Need::AddressesOf(id) => {
                 let rows = self.addresses.values().filter(|row| row.account == *id);
                 Loaded::AddressesOf(*id, rows.cloned().collect())
+            }
+            Need::PlacementCounts => {
+                let mut counts: BTreeMap<GroupId, u64> = BTreeMap::new();
+                self.placements.values().for_each(|row| *counts.entry(row.shard).or_default() += 1);
+                Loaded::PlacementCounts(counts)
             }
         }
     }
@@ -343,6 +356,8 @@ impl Rows {
             Change::RemovePlacement(id) => assert!(self.placements.remove(id).is_some()),
             Change::PutAddress(row) => drop(self.addresses.insert(row.address.clone(), row.clone())),
             Change::RemoveAddress(address) => assert!(self.addresses.remove(address).is_some()),
+            Change::PutNode(row) => drop(self.nodes.insert(row.id, row.clone())),
+            Change::PutShard(row) => drop(self.shards.insert(row.group, row.clone())),
             Change::SetDirectoryCounters(counters) => self.counters = *counters,
             _ => {}
         }

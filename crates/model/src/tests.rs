@@ -2,6 +2,7 @@
 
 mod accounts;
 mod cache;
+mod cluster;
 mod dedup;
 mod directory;
 mod events;

@@ -1,5 +1,6 @@
 //! Log entries and outcomes as bytes: the format of the log and of the records' rows.
 
+mod cluster;
 mod command;
 mod outcome;
 mod shard;

@@ -19,6 +19,7 @@ impl From<ReadAt> for pb::ReadAt {
         let at = match at {
             ReadAt::Linearizable => PbAt::Linearizable(pb::Linearizable {}),
             ReadAt::Index(index) => PbAt::Index(index.0),
+            ReadAt::Local => PbAt::Local(pb::Local {}),
         };
         Self { at: Some(at) }
     }
@@ -31,6 +32,7 @@ impl TryFrom<pb::ReadAt> for ReadAt {
         Ok(match wire::required(at.at, "read_at.at")? {
             PbAt::Linearizable(pb::Linearizable {}) => Self::Linearizable,
             PbAt::Index(index) => Self::Index(LogIndex(index)),
+            PbAt::Local(pb::Local {}) => Self::Local,
         })
     }
 }

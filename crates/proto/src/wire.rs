@@ -3,6 +3,7 @@
 use buzon_types::address::{Address, Domain};
 use buzon_types::flag::{Keyword, SystemFlags};
 use buzon_types::mailbox_name::MailboxName;
+use buzon_types::node::{NodeAddress, Zone};
 use buzon_types::uid::{ModSeq, Uid, UidValidity};
 use bytes::Bytes;
 
@@ -77,6 +78,20 @@ pub(crate) fn domain(text: &str, field: &'static str) -> Wire<Domain> {
 /// If it is none.
 pub fn address(text: &str, field: &'static str) -> Wire<Address> {
     Address::new(text).map_err(|_| WireError { field })
+}
+
+pub(crate) fn node_address(text: &str, field: &'static str) -> Wire<NodeAddress> {
+    NodeAddress::new(text).map_err(|_| WireError { field })
+}
+
+/// "" is `None`.
+pub(crate) fn zone(text: &str, field: &'static str) -> Wire<Option<Zone>> {
+    let zone = (!text.is_empty()).then(|| Zone::new(text)).transpose();
+    zone.map_err(|_| WireError { field })
+}
+
+pub(crate) fn zone_text(zone: Option<&Zone>) -> String {
+    zone.map(ToString::to_string).unwrap_or_default()
 }
 
 /// 128 bits as 16 bytes, big-endian.

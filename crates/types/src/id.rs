@@ -47,6 +47,10 @@ id! {
     NodeId(u64)
 }
 id! {
+    /// One life of a node's disk: random, made anew when its log or database was lost (DESIGN D2).
+    Incarnation(u128)
+}
+id! {
     /// Position in a group's log; 0 is before the first entry.
     LogIndex(u64)
 }

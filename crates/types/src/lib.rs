@@ -6,6 +6,7 @@ pub mod body_ref;
 pub mod flag;
 pub mod id;
 pub mod mailbox_name;
+pub mod node;
 pub mod request;
 pub mod secret;
 pub mod special_use;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use async_trait::async_trait;
 use buzon_meta_store::error::StoreError;
 use buzon_meta_store::store::{Batch, GroupHead, Identity, Install, MetaStore, Page};
-use buzon_model::row::{AddressRow, DomainRow, PlacementRow, TenantRow, Tombstone};
+use buzon_model::row::{AddressRow, DomainRow, NodeRow, PlacementRow, ShardRow, TenantRow, Tombstone};
 use buzon_model::scope::{Loaded, Need, Seed};
 use buzon_types::id::{AccountId, GroupId, MailboxKey, TenantId};
 use buzon_types::uid::{ModSeq, Uid};
@@ -213,6 +213,14 @@ impl MetaStore for Flaky {
         rows_max: u32,
     ) -> Result<Vec<PlacementRow>, StoreError> {
         self.inner.placements(tenant, after, rows_max).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        self.inner.nodes().await
+    }
+
+    async fn shards(&self) -> Result<Vec<ShardRow>, StoreError> {
+        self.inner.shards().await
     }
 
     async fn addresses(&self, account: AccountId) -> Result<Vec<AddressRow>, StoreError> {

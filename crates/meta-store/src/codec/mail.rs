@@ -14,7 +14,9 @@ use buzon_types::time::InternalDate;
 use buzon_types::uid::{Uid, UidValidity};
 use bytes::Bytes;
 
-use super::{address, bytes, corrupt, int, modseq, narrow, text, time, uid, uid_or_null, unsigned, wide};
+use super::{
+    address, corrupt, int, list, list_to_bytes, modseq, narrow, text, time, uid, uid_or_null, unsigned, wide,
+};
 use crate::cell::{Cells, RowWriter, Rows};
 use crate::error::StoreError;
 
@@ -207,16 +209,11 @@ pub(crate) fn staged(cells: &dyn Cells) -> Result<StagedRow, StoreError> {
     })
 }
 
-/// Account ids of a record, eight bytes each.
+/// Account ids of a record.
 pub(crate) fn accounts_to_bytes(accounts: &[AccountId]) -> Bytes {
-    accounts.iter().flat_map(|account| account.0.to_be_bytes()).collect()
+    list_to_bytes(accounts.iter().map(|account| account.0))
 }
 
 pub(crate) fn accounts(cells: &dyn Cells, at: usize) -> Result<Vec<AccountId>, StoreError> {
-    let bytes = bytes(cells, at, "record.accounts")?;
-    let (ids, rest) = bytes.as_chunks::<8>();
-    if !rest.is_empty() {
-        return Err(corrupt("record.accounts"));
-    }
-    Ok(ids.iter().map(|id| AccountId(u64::from_be_bytes(*id))).collect())
+    Ok(list(cells, at, "record.accounts")?.into_iter().map(AccountId).collect())
 }

@@ -1,6 +1,6 @@
 //! Compares all that a store answers with the mirror, row for row.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use buzon_meta_store::store::MetaStore;
 use buzon_model::row::{MailboxState, MessageRow};
@@ -26,6 +26,8 @@ async fn check_seed(store: &dyn MetaStore, group: GroupId, mirror: &Mirror) {
         (seed.time, seed.feature_level, seed.counters),
         (mirror.time, mirror.feature_level, mirror.counters)
     );
+    assert_eq!(seed.nodes, mirror.nodes.values().cloned().collect::<Vec<_>>());
+    assert_eq!(seed.shards, mirror.shards.values().cloned().collect::<Vec<_>>());
     let instances: Vec<_> = mirror.instances.iter().map(|(id, (at, mark))| (*id, *at, *mark)).collect();
     assert_eq!(seed.instances, instances);
     let records = mirror
@@ -119,6 +121,10 @@ async fn check_residue(store: &dyn MetaStore, group: GroupId, mirror: &Mirror) {
 }
 
 async fn check_directory(store: &dyn MetaStore, group: GroupId, mirror: &Mirror) {
+    let mut counts: BTreeMap<GroupId, u64> = BTreeMap::new();
+    mirror.placements.values().for_each(|row| *counts.entry(row.shard).or_default() += 1);
+    let loaded = store.load(group, &Need::PlacementCounts).await.unwrap();
+    assert_eq!(loaded, Loaded::PlacementCounts(counts));
     for (id, row) in &mirror.tenants {
         let loaded = store.load(group, &Need::Tenant(*id)).await.unwrap();
         assert_eq!(loaded, Loaded::Tenant(*id, Some(row.clone())));

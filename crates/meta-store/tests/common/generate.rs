@@ -8,6 +8,7 @@ use buzon_types::body_ref::{BodyRef, Encoding, KeyId, ObjectId};
 use buzon_types::flag::{Keyword, KeywordBits, SystemFlags};
 use buzon_types::id::*;
 use buzon_types::mailbox_name::MailboxName;
+use buzon_types::node::{NodeAddress, Zone};
 use buzon_types::request::InstanceId;
 use buzon_types::secret::Secret;
 use buzon_types::time::{InternalDate, Timestamp};
@@ -338,7 +339,7 @@ impl Generator {
         let account = AccountId(self.random.below(4) + 1);
         let tenant = TenantId(id);
         let created_at = self.mirror.time;
-        let change = match self.random.below(11) {
+        let change = match self.random.below(13) {
             0..=1 => Change::PutTenant(TenantRow {
                 id: tenant,
                 name: format!("tenant\0{id}"),
@@ -354,7 +355,7 @@ impl Generator {
                 account,
                 tenant,
                 address,
-                shard: GroupId(3),
+                shard: GroupId(3 + id % 2),
                 epoch: Epoch(1),
                 state: PlacementState::Active,
                 created_at,
@@ -362,9 +363,26 @@ impl Generator {
             7 => Change::RemovePlacement(account),
             8 => Change::PutAddress(AddressRow { address, account }),
             9 => Change::RemoveAddress(address),
-            _ => {
-                Change::SetDirectoryCounters(DirectoryCounters { next_tenant: tenant, next_account: account })
-            }
+            10 => Change::PutNode(NodeRow {
+                id: NodeId(id),
+                address: NodeAddress::new(&format!("n{id}:{}", self.random.below(9) + 1)).expect("valid"),
+                zone: (id > 2).then(|| Zone::new("a-b").expect("valid")),
+                state: if id > 3 { NodeState::Removed } else { NodeState::Draining },
+                incarnation: Incarnation(u128::from(self.random.next()) << 64),
+                added_at: created_at,
+            }),
+            11 => Change::PutShard(ShardRow {
+                group: GroupId(id),
+                voters: (0..id).map(|at| NodeId(at << 40)).collect(),
+                accounts: self.random.next(),
+            }),
+            _ => Change::SetDirectoryCounters(DirectoryCounters {
+                next_tenant: tenant,
+                next_account: account,
+                next_node: NodeId(id),
+                next_group: GroupId(self.random.next()),
+                voters_per_shard: id as u8,
+            }),
         };
         self.push(change);
         if self.random.chance(5) {

@@ -4,8 +4,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use buzon_model::command::{CreateAccount, DirectoryCommand, ShardCommand};
+use buzon_model::read::ReadAt;
 use buzon_model::reply::Reply;
 use buzon_model::row::{PlacementRow, PlacementState, Quota};
+use buzon_model::state::State;
 use buzon_proto::pb::admin::v1 as pb;
 use buzon_proto::status::{CallError, ErrorCode};
 use buzon_types::address::Address;
@@ -24,7 +26,7 @@ pub(super) async fn create(
         "" => admin.domain_row(address.domain()).await?.tenant,
         name => admin.tenant_named(name).await?.id,
     };
-    let shard = shard_for(admin, &address)?;
+    let shard = shard_for(admin, &address).await?;
     let credential = admin.hash(request.password).await?;
     let quota = request.quota.map(Quota::from).unwrap_or_default();
     let what = address.to_string();
@@ -50,8 +52,12 @@ pub(super) async fn create(
     admin.account(&placement).await
 }
 
-/// Spreads accounts over the shards on this node; where one lives can be changed later.
-fn shard_for(admin: &Admin, address: &Address) -> Result<GroupId, CallError> {
+/// A cluster's directory chooses by itself. Else accounts are spread over the shards on this node.
+async fn shard_for(admin: &Admin, address: &Address) -> Result<GroupId, CallError> {
+    let founded = admin.directory()?.read(ReadAt::Linearizable, [], State::is_founded).await?;
+    if founded.value {
+        return Ok(DIRECTORY);
+    }
     let groups = admin.groups.groups();
     let shards: Vec<_> = groups.iter().map(|replica| replica.id()).filter(|id| *id != DIRECTORY).collect();
     let mut hasher = DefaultHasher::new();

@@ -10,16 +10,29 @@ pub(super) fn refused(rejection: &Rejection, what: &str) -> CallError {
         | Rejection::NoSuchMailbox
         | Rejection::NoSuchTenant
         | Rejection::NoSuchDomain
-        | Rejection::NoSuchAddress => ErrorCode::NotFound,
+        | Rejection::NoSuchAddress
+        | Rejection::NoSuchNode(_)
+        | Rejection::NoSuchShard(_) => ErrorCode::NotFound,
         Rejection::MailboxExists(_)
         | Rejection::TenantExists(_)
         | Rejection::DomainTaken(_)
         | Rejection::AddressTaken(_)
+        | Rejection::NodeAddressTaken(..)
         | Rejection::SpecialUseTaken(_) => ErrorCode::AlreadyExists,
-        Rejection::NotEmpty | Rejection::PrimaryAddress | Rejection::Moved(_) => ErrorCode::Precondition,
+        Rejection::NotEmpty
+        | Rejection::PrimaryAddress
+        | Rejection::Moved(_)
+        | Rejection::ClusterNotFounded
+        | Rejection::ClusterExists
+        | Rejection::NodeRemoved(_)
+        | Rejection::NodeExists(_)
+        | Rejection::NodeInUse(..)
+        | Rejection::LastActiveNode(_)
+        | Rejection::ShardVotersChanged(_) => ErrorCode::Precondition,
         Rejection::TenantFull
         | Rejection::OverQuota(_)
         | Rejection::TooManyMailboxes
+        | Rejection::ClusterFull
         | Rejection::TooManyRequests => ErrorCode::Limit,
         _ => ErrorCode::Invalid,
     };

@@ -1,6 +1,6 @@
 //! Propose: a command into a group's log.
 
-use buzon_model::command::{Command, ShardCommand};
+use buzon_model::command::{ClusterCommand, Command, ShardCommand};
 use buzon_proto::pb::mail::v1 as pb;
 use buzon_proto::status::{CallError, ErrorCode};
 use buzon_proto::wire::WireError;
@@ -42,6 +42,11 @@ fn is_safe_to_repeat(command: &Command) -> bool {
     match command {
         Command::OpenInstance(_) | Command::CloseInstance(_) | Command::RaiseFeatureLevel(_) => true,
         Command::Directory(_) => false,
+        // A shard without a number would be added once more.
+        Command::Cluster(ClusterCommand::AddShards(shards)) => {
+            shards.iter().all(|shard| shard.group.is_some())
+        }
+        Command::Cluster(_) => true,
         Command::Shard(command) => matches!(
             command,
             Shard::CreateAccount(_)

@@ -4,6 +4,7 @@
 
 mod admin;
 mod chunks;
+mod cluster;
 mod janitor;
 mod mail;
 mod network;

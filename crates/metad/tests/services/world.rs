@@ -36,8 +36,9 @@ pub(crate) type AdminClient = AdminServiceClient<InterceptedService<Transport, W
 pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) shard: Arc<TestGroup>,
+    pub(crate) directory: Arc<TestGroup>,
     pub(crate) meta: Meta,
-    directory: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -47,24 +48,24 @@ impl World {
 
     /// The process is gone, and another begins where the rows stand.
     pub(crate) async fn restart(self) -> Self {
-        let Self { server, shard, meta, directory } = self;
-        drop((server, shard, meta));
-        Self::over(directory).await
+        let Self { server, shard, directory, meta, folder } = self;
+        drop((server, shard, directory, meta));
+        Self::over(folder).await
     }
 
-    async fn over(directory: tempfile::TempDir) -> Self {
-        let store = SqliteStore::open(&directory.path().join("rows"), Arc::new(Codec)).await.unwrap();
+    async fn over(folder: tempfile::TempDir) -> Self {
+        let store = SqliteStore::open(&folder.path().join("rows"), Arc::new(Codec)).await.unwrap();
         let store: Arc<dyn buzon_meta_store::store::MetaStore> = Arc::new(store);
         let mut groups = BTreeMap::new();
         for id in [DIRECTORY, SHARD] {
             groups.insert(id, TestGroup::open(id, Arc::clone(&store)).await);
         }
-        let shard = Arc::clone(&groups[&SHARD]);
+        let (shard, directory) = (Arc::clone(&groups[&SHARD]), Arc::clone(&groups[&DIRECTORY]));
         let meter = opentelemetry::global::meter("test");
         let options = ServerOptions { admin_token: Secret::new(TOKEN.to_owned()), meter };
         let server = Server::new(Arc::new(TestGroups(groups)), options);
         let meta = Meta::in_process(server.internal_routes(), options_fast());
-        Self { server, shard, meta, directory }
+        Self { server, shard, directory, meta, folder }
     }
 
     pub(crate) fn admin(&self) -> AdminClient {

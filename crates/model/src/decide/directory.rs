@@ -1,7 +1,8 @@
-//! The directory group: tenants, their domains, and which account an address leads to.
+//! The directory group: tenants, their domains, which account an address leads to, and the cluster's nodes and shards.
 
 mod account;
 mod alias;
+pub(super) mod cluster;
 mod domain;
 mod tenant;
 

@@ -1,13 +1,13 @@
 //! The directory's rows in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use buzon_types::address::{Address, Domain};
-use buzon_types::id::{AccountId, TenantId};
+use buzon_types::id::{AccountId, GroupId, NodeId, TenantId};
 
 use crate::cache::{Cache, Used};
 use crate::change::Change;
-use crate::row::{AddressRow, DirectoryCounters, DomainRow, PlacementRow, TenantRow};
+use crate::row::{AddressRow, DirectoryCounters, DomainRow, NodeRow, PlacementRow, ShardRow, TenantRow};
 use crate::scope::Loaded;
 
 /// A row with its address or name, nearly.
@@ -16,6 +16,11 @@ const ROW_BYTES: usize = 256;
 #[derive(Debug)]
 pub(super) struct Directory {
     pub(super) counters: DirectoryCounters,
+    /// All of them, always: few, and asked for all at once.
+    pub(super) nodes: BTreeMap<NodeId, NodeRow>,
+    pub(super) shards: BTreeMap<GroupId, ShardRow>,
+    /// Good until the next change of a placement.
+    pub(super) placement_counts: Option<BTreeMap<GroupId, u64>>,
     pub(super) tenants: Cache<TenantId, TenantRow>,
     pub(super) tenant_names: Cache<String, TenantId>,
     pub(super) domains: Cache<Domain, DomainRow>,
@@ -25,14 +30,21 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    pub(super) fn new(counters: DirectoryCounters) -> Self {
+    pub(super) fn new(counters: DirectoryCounters, nodes: Vec<NodeRow>, shards: Vec<ShardRow>) -> Self {
         // Ids are counted from 1, whatever an empty row says.
+        let first = DirectoryCounters::default();
         let counters = DirectoryCounters {
-            next_tenant: counters.next_tenant.max(TenantId(1)),
-            next_account: counters.next_account.max(AccountId(1)),
+            next_tenant: counters.next_tenant.max(first.next_tenant),
+            next_account: counters.next_account.max(first.next_account),
+            next_node: counters.next_node.max(first.next_node),
+            next_group: counters.next_group.max(first.next_group),
+            voters_per_shard: counters.voters_per_shard,
         };
         Self {
             counters,
+            nodes: nodes.into_iter().map(|row| (row.id, row)).collect(),
+            shards: shards.into_iter().map(|row| (row.group, row)).collect(),
+            placement_counts: None,
             tenants: Cache::default(),
             tenant_names: Cache::default(),
             domains: Cache::default(),
@@ -70,6 +82,7 @@ impl Directory {
                     self.addresses_of.put(account, Some(addresses), bytes, uses);
                 }
             }
+            Loaded::PlacementCounts(counts) => self.placement_counts = Some(counts),
             _ => {}
         }
     }
@@ -92,8 +105,19 @@ impl Directory {
                 self.domains.put(row.domain.clone(), Some(row.clone()), ROW_BYTES, uses)
             }
             Change::RemoveDomain(domain) => self.domains.put(domain.clone(), None, 0, uses),
-            Change::PutPlacement(row) => self.placements.put(row.account, Some(row.clone()), ROW_BYTES, uses),
-            Change::RemovePlacement(account) => self.placements.put(*account, None, 0, uses),
+            Change::PutPlacement(row) => {
+                self.placement_counts = None;
+                self.placements.put(row.account, Some(row.clone()), ROW_BYTES, uses);
+            }
+            Change::RemovePlacement(account) => {
+                self.placement_counts = None;
+                self.placements.put(*account, None, 0, uses);
+            }
+            Change::PutNode(row) => drop(self.nodes.insert(row.id, row.clone())),
+            Change::PutShard(row) => {
+                self.placement_counts = None;
+                self.shards.insert(row.group, row.clone());
+            }
             Change::PutAddress(row) => {
                 self.addresses.put(row.address.clone(), Some(row.clone()), ROW_BYTES, uses);
                 let add = |of: &mut BTreeSet<Address>| of.extend([row.address.clone()]);

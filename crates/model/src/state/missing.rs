@@ -2,7 +2,7 @@
 
 use buzon_types::id::{AccountId, MailboxKey};
 
-use crate::command::{Command, DirectoryCommand, ShardCommand};
+use crate::command::{ClusterCommand, Command, DirectoryCommand, ShardCommand};
 use crate::row::AccountState;
 use crate::scope::Need;
 use crate::state::State;
@@ -13,6 +13,7 @@ impl State {
     pub fn missing(&self, command: &Command) -> Vec<Need> {
         let needs = match command {
             Command::Directory(command) if self.is_directory() => self.directory_needs(command),
+            Command::Cluster(command) if self.is_directory() => self.cluster_needs(command),
             Command::Shard(command) if !self.is_directory() => self.shard_needs(command),
             _ => Vec::new(),
         };
@@ -61,6 +62,7 @@ impl State {
             Need::Address(address) => directory.addresses.knows(address, &self.uses),
             Need::Placement(account) => directory.placements.knows(account, &self.uses),
             Need::AddressesOf(account) => directory.addresses_of.knows(account, &self.uses),
+            Need::PlacementCounts => directory.placement_counts.is_some(),
         };
         (!is_known).then(|| need.clone())
     }
@@ -139,6 +141,12 @@ impl State {
                 needs
             }
         }
+    }
+
+    /// Nodes and shards are always loaded.
+    fn cluster_needs(&self, command: &ClusterCommand) -> Vec<Need> {
+        let founds = matches!(command, ClusterCommand::FoundCluster(_)) && !self.is_founded();
+        if founds { vec![Need::PlacementCounts] } else { Vec::new() }
     }
 
     fn finish_delete_needs(&self, account: AccountId) -> Vec<Need> {

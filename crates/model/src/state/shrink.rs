@@ -34,6 +34,7 @@ impl State {
         if self.bytes() <= bytes_max {
             return;
         }
+        self.directory.placement_counts = None;
         let mut units = self.units();
         units.sort_by_key(|(used, _)| *used);
         for (_, unit) in units {

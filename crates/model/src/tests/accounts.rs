@@ -6,6 +6,7 @@ use buzon_types::secret::Secret;
 use buzon_types::special_use::SpecialUse;
 
 use crate::command::{Command, DirectoryCommand, ShardCommand};
+use crate::limits::FEATURE_LEVEL_MAX;
 use crate::reply::{Rejection, Reply};
 use crate::row::{AccountState, Quota};
 use crate::tests::group::*;
@@ -80,7 +81,11 @@ fn the_feature_level_only_rises_and_not_above_what_is_known() {
     assert_eq!(group.decide(raise(0), None).outcome, Ok(Reply::Done));
     assert_eq!(group.decide(raise(1), None).outcome, Ok(Reply::Done));
     assert_eq!(group.state.feature_level(), FeatureLevel(1));
-    assert_eq!(group.decide(raise(2), None).outcome, Err(Rejection::NotHere));
+    assert_eq!(group.decide(raise(FEATURE_LEVEL_MAX.0), None).outcome, Ok(Reply::Done));
+    assert_eq!(group.state.feature_level(), FEATURE_LEVEL_MAX);
+    assert_eq!(group.decide(raise(1), None).outcome, Ok(Reply::Done));
+    assert_eq!(group.state.feature_level(), FEATURE_LEVEL_MAX);
+    assert_eq!(group.decide(raise(FEATURE_LEVEL_MAX.0 + 1), None).outcome, Err(Rejection::NotHere));
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! Entries and commands; those of shards are in `shard.rs`.
+//! Entries and commands; those of nodes and shards are in `cluster.rs`, those for shards in `shard.rs`.
 
 use buzon_model::command::{Command, DirectoryCommand, Entry, ShardCommand};
 use buzon_types::id::{AccountId, FeatureLevel, GroupId, TenantId};
 use buzon_types::request::{InstanceId, RequestId};
 use buzon_types::time::Timestamp;
 
-use super::shard;
+use super::{cluster, shard};
 use crate::pb::log::v1 as pb;
 use crate::pb::log::v1::command::Command as Kind;
 use crate::wire::{self, Wire, WireError};
@@ -61,6 +61,7 @@ impl From<&Command> for pb::Command {
             Command::CloseInstance(instance) => Kind::CloseInstance(wire::id_bytes(instance.0)),
             Command::RaiseFeatureLevel(level) => Kind::RaiseFeatureLevel(level.0),
             Command::Directory(command) => directory(command),
+            Command::Cluster(command) => cluster::to_wire(command),
             Command::Shard(command) => shard::to_wire(command),
         };
         Self { command: Some(kind) }
@@ -110,13 +111,16 @@ impl TryFrom<pb::Command> for Command {
             Kind::RaiseFeatureLevel(level) => Ok(Self::RaiseFeatureLevel(FeatureLevel(level))),
             kind => match directory_from_wire(kind)? {
                 Found::Directory(command) => Ok(Self::Directory(command)),
-                Found::Other(kind) => shard::from_wire(kind).map(Self::Shard),
+                Found::Other(kind) => match cluster::from_wire(kind)? {
+                    cluster::Found::Cluster(command) => Ok(Self::Cluster(command)),
+                    cluster::Found::Other(kind) => shard::from_wire(kind).map(Self::Shard),
+                },
             },
         }
     }
 }
 
-/// A directory command, or one for `shard.rs`.
+/// A directory command, or one for `cluster.rs` or `shard.rs`.
 enum Found {
     Directory(DirectoryCommand),
     Other(Kind),

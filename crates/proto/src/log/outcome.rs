@@ -1,7 +1,7 @@
 //! Outcomes: replies and rejections.
 
 use buzon_model::reply::{Delivery, FlagState, Outcome, QuotaKind, Rejection, Reply};
-use buzon_types::id::{AccountId, Epoch, GroupId, MailboxId, TenantId};
+use buzon_types::id::{AccountId, Epoch, GroupId, MailboxId, NodeId, TenantId};
 
 use super::value::some_uid;
 use crate::pb::log::v1 as pb;
@@ -73,6 +73,10 @@ fn reply_to_wire(reply: &Reply) -> Kind {
             Kind::RecentClaimed(pb::RecentClaimed { from: wire::number(*from), below: wire::number(*below) })
         }
         Reply::Purged { more } => Kind::Purged(*more),
+        Reply::NodeAdded(node) => Kind::NodeAdded(node.0),
+        Reply::ShardsAdded(groups) => {
+            Kind::ShardsAdded(pb::ShardsAdded { groups: groups.iter().map(|group| group.0).collect() })
+        }
     }
 }
 
@@ -123,6 +127,8 @@ fn reply_from_wire(kind: Kind) -> Wire<Reply> {
             Reply::RecentClaimed { from: some_uid(it.from), below: some_uid(it.below) }
         }
         Kind::Purged(more) => Reply::Purged { more },
+        Kind::NodeAdded(node) => Reply::NodeAdded(NodeId(node)),
+        Kind::ShardsAdded(it) => Reply::ShardsAdded(it.groups.into_iter().map(GroupId).collect()),
         Kind::Rejected(_) => return Err(WireError::new("outcome.outcome")),
     })
 }
@@ -183,8 +189,34 @@ fn code_and_name(rejection: &Rejection) -> (Code, String) {
         Rejection::PrimaryAddress => Code::PrimaryAddress,
         Rejection::NotEmpty => Code::NotEmpty,
         Rejection::TenantFull => Code::TenantFull,
+        Rejection::ClusterNotFounded => Code::ClusterNotFounded,
+        Rejection::ClusterExists => Code::ClusterExists,
+        Rejection::NoSuchNode(_) => Code::NoSuchNode,
+        Rejection::NodeRemoved(_) => Code::NodeRemoved,
+        Rejection::NodeAddressTaken(address, _) => return (Code::NodeAddressTaken, address.to_string()),
+        Rejection::NodeExists(_) => Code::NodeExists,
+        Rejection::NodeInUse(..) => Code::NodeInUse,
+        Rejection::LastActiveNode(_) => Code::LastActiveNode,
+        Rejection::NoSuchShard(_) => Code::NoSuchShard,
+        Rejection::ShardVotersChanged(_) => Code::ShardVotersChanged,
+        Rejection::BadVoters => Code::BadVoters,
+        Rejection::ClusterFull => Code::ClusterFull,
     };
     (code, String::new())
+}
+
+/// What is in the way, where it has a number.
+fn node_and_shard(rejection: &Rejection) -> (u64, u64) {
+    match rejection {
+        Rejection::NoSuchNode(node)
+        | Rejection::NodeRemoved(node)
+        | Rejection::NodeAddressTaken(_, node)
+        | Rejection::NodeExists(node)
+        | Rejection::LastActiveNode(node) => (node.0, 0),
+        Rejection::NodeInUse(node, shard) => (node.0, shard.0),
+        Rejection::NoSuchShard(shard) | Rejection::ShardVotersChanged(shard) => (0, shard.0),
+        _ => (0, 0),
+    }
 }
 
 impl From<&Rejection> for pb::Rejection {
@@ -196,7 +228,8 @@ impl From<&Rejection> for pb::Rejection {
             Rejection::OverQuota(QuotaKind::Messages) => pb::QuotaKind::Messages,
             _ => pb::QuotaKind::Unspecified,
         };
-        Self { code: code.into(), name, epoch, quota: quota.into() }
+        let (node, shard) = node_and_shard(rejection);
+        Self { code: code.into(), name, epoch, quota: quota.into(), node, shard }
     }
 }
 
@@ -235,6 +268,20 @@ impl TryFrom<pb::Rejection> for Rejection {
             Code::PrimaryAddress => Self::PrimaryAddress,
             Code::NotEmpty => Self::NotEmpty,
             Code::TenantFull => Self::TenantFull,
+            Code::ClusterNotFounded => Self::ClusterNotFounded,
+            Code::ClusterExists => Self::ClusterExists,
+            Code::NoSuchNode => Self::NoSuchNode(NodeId(it.node)),
+            Code::NodeRemoved => Self::NodeRemoved(NodeId(it.node)),
+            Code::NodeAddressTaken => {
+                Self::NodeAddressTaken(wire::node_address(&it.name, "rejection.name")?, NodeId(it.node))
+            }
+            Code::NodeExists => Self::NodeExists(NodeId(it.node)),
+            Code::NodeInUse => Self::NodeInUse(NodeId(it.node), GroupId(it.shard)),
+            Code::LastActiveNode => Self::LastActiveNode(NodeId(it.node)),
+            Code::NoSuchShard => Self::NoSuchShard(GroupId(it.shard)),
+            Code::ShardVotersChanged => Self::ShardVotersChanged(GroupId(it.shard)),
+            Code::BadVoters => Self::BadVoters,
+            Code::ClusterFull => Self::ClusterFull,
         })
     }
 }

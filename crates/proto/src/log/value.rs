@@ -1,7 +1,7 @@
 //! Values that entries, outcomes and reads share.
 
 use buzon_model::reply::{Advance, FlagState};
-use buzon_model::row::{AccountState, MessageRow, Quota, TenantLimits};
+use buzon_model::row::{AccountState, MessageRow, NodeState, Quota, TenantLimits};
 use buzon_types::body_ref::{BodyRef, Encoding, KeyId, ObjectId};
 use buzon_types::flag::KeywordBits;
 use buzon_types::id::{AccountId, MailboxId, MailboxKey};
@@ -231,6 +231,11 @@ impl From<pb::TenantLimits> for TenantLimits {
 /// The number on the wire is the stored one.
 pub(crate) fn account_state(number: i32, field: &'static str) -> Wire<AccountState> {
     u8::try_from(number).ok().and_then(AccountState::from_number).ok_or(WireError { field })
+}
+
+/// The number on the wire is the stored one.
+pub(crate) fn node_state(number: i32, field: &'static str) -> Wire<NodeState> {
+    u8::try_from(number).ok().and_then(NodeState::from_number).ok_or(WireError { field })
 }
 
 /// 0 is none; the other numbers on the wire are the stored ones.

@@ -9,6 +9,7 @@ use buzon_types::body_ref::{BodyRef, Encoding, KeyId, ObjectId};
 use buzon_types::flag::{Keyword, KeywordBits, SystemFlags};
 use buzon_types::id::*;
 use buzon_types::mailbox_name::MailboxName;
+use buzon_types::node::{NodeAddress, Zone};
 use buzon_types::request::{InstanceId, RequestId};
 use buzon_types::secret::Secret;
 use buzon_types::special_use::SpecialUse;
@@ -66,6 +67,7 @@ pub(crate) fn entries() -> Vec<(&'static str, Entry)> {
         ("raise_feature_level", entry(Command::RaiseFeatureLevel(FeatureLevel(2)))),
     ];
     entries.extend(directory().into_iter().map(|(kind, command)| (kind, entry(Command::Directory(command)))));
+    entries.extend(cluster().into_iter().map(|(kind, command)| (kind, entry(Command::Cluster(command)))));
     entries.extend(accounts().into_iter().map(|(kind, command)| (kind, entry(Command::Shard(command)))));
     entries.extend(messages().into_iter().map(|(kind, command)| (kind, entry(Command::Shard(command)))));
     entries
@@ -88,6 +90,43 @@ fn directory() -> Vec<(&'static str, DirectoryCommand)> {
         ("finish_delete_account", C::FinishDeleteAccount(ACCOUNT)),
         ("add_alias", C::AddAlias { address: address(), account: ACCOUNT }),
         ("remove_alias", C::RemoveAlias { address: address() }),
+    ]
+}
+
+fn cluster() -> Vec<(&'static str, ClusterCommand)> {
+    use ClusterCommand as C;
+    let address = |text: &str| NodeAddress::new(text).unwrap();
+    let zone = Some(Zone::new("eu-1.a").unwrap());
+    let voters = vec![NodeId(1), NodeId(2), NodeId(70_000)];
+    let founding = |id, text: &str| FoundingNode {
+        id: NodeId(id),
+        address: address(text),
+        zone: zone.clone(),
+        incarnation: Incarnation(ID + u128::from(id)),
+    };
+    let found = FoundCluster {
+        nodes: vec![founding(1, "metad-0.metad:7071"), founding(2, "[2001:db8::1]:7071")],
+        voters_per_shard: 3,
+        shards: vec![FoundingShard { group: GroupId(1), voters: voters.clone() }],
+    };
+    let add = AddNode {
+        address: address("10.0.0.7:1"),
+        zone,
+        incarnation: Incarnation(ID),
+        replaces: Some(NodeId(2)),
+    };
+    let shards = vec![
+        NewShard { group: Some(GroupId(9)), voters: voters.clone() },
+        NewShard { group: None, voters: voters.clone() },
+    ];
+    vec![
+        ("found_cluster", C::FoundCluster(found)),
+        ("add_node", C::AddNode(add)),
+        ("set_node_state", C::SetNodeState { node: NodeId(2), state: NodeState::Draining }),
+        ("set_node_address", C::SetNodeAddress { node: NodeId(2), address: address("b:7071") }),
+        ("add_shards", C::AddShards(shards)),
+        ("set_shard_voters", C::SetShardVoters { group: GroupId(9), voters, expected: vec![NodeId(1)] }),
+        ("set_voters_per_shard", C::SetVotersPerShard(5)),
     ]
 }
 
@@ -184,6 +223,8 @@ pub(crate) fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("outcome_stored", Ok(stored)),
         ("outcome_appended", Ok(Reply::Appended { uid_validity, uids: uids(), advance })),
         ("outcome_moved", Ok(Reply::Moved { uid_validity, source: uids(), target: uids(), advance })),
+        ("outcome_node_added", Ok(Reply::NodeAdded(NodeId(7)))),
+        ("outcome_shards_added", Ok(Reply::ShardsAdded(vec![GroupId(7), GroupId(300)]))),
         ("outcome_rejected", Err(Rejection::MailboxExists(name("a/b")))),
     ]
 }
@@ -215,6 +256,10 @@ pub(crate) fn plain_rejections() -> Vec<Rejection> {
         R::PrimaryAddress,
         R::NotEmpty,
         R::TenantFull,
+        R::ClusterNotFounded,
+        R::ClusterExists,
+        R::BadVoters,
+        R::ClusterFull,
     ]
 }
 

@@ -1,9 +1,10 @@
 //! decode(encode(value)) == value, over real bytes.
 
 use buzon_model::read::{
-    AccountEvent, CredentialRead, MailboxDelta, MessageRead, OpenedMailbox, ReadAt, UsageRead,
+    AccountEvent, CredentialRead, MailboxDelta, MessageRead, OpenedMailbox, ReadAt, Topology, UsageRead,
 };
 use buzon_model::row::{MailboxRow, PlacementRow};
+use buzon_proto::directory::topology_response;
 use buzon_proto::log::{decode_entry, decode_outcome, encode_entry, encode_outcome};
 use buzon_proto::mail::{changes_response, credential_response, usage_response};
 use buzon_proto::pb::{directory::v1 as directory, mail::v1 as mail};
@@ -78,8 +79,14 @@ proptest! {
     }
 
     #[test]
+    fn topologies(topology in strategy::topology()) {
+        let back = Topology::try_from(sent(&topology_response(LogIndex(3), &topology))).unwrap();
+        prop_assert_eq!(back, topology);
+    }
+
+    #[test]
     fn freshness(index in any::<u64>()) {
-        for at in [ReadAt::Linearizable, ReadAt::Index(LogIndex(index))] {
+        for at in [ReadAt::Linearizable, ReadAt::Index(LogIndex(index)), ReadAt::Local] {
             prop_assert_eq!(ReadAt::try_from(sent(&mail::ReadAt::from(at))).unwrap(), at);
         }
     }

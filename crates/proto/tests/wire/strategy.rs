@@ -9,6 +9,7 @@ use buzon_types::body_ref::{BodyRef, Encoding, KeyId, ObjectId};
 use buzon_types::flag::{Keyword, KeywordBits, SystemFlags};
 use buzon_types::id::*;
 use buzon_types::mailbox_name::MailboxName;
+use buzon_types::node::{NodeAddress, Zone};
 use buzon_types::request::{InstanceId, RequestId};
 use buzon_types::secret::Secret;
 use buzon_types::special_use::SpecialUse;
@@ -229,12 +230,101 @@ fn directory_command() -> impl Strategy<Value = DirectoryCommand> {
     ]
 }
 
+fn node() -> impl Strategy<Value = NodeId> {
+    (1u64..).prop_map(NodeId)
+}
+
+fn node_address() -> impl Strategy<Value = NodeAddress> {
+    let host = prop_oneof![
+        "[a-z0-9]{1,9}(\\.[a-z]{1,5}){0,2}",
+        Just("[::1]".to_owned()),
+        Just("10.0.0.1".to_owned())
+    ];
+    (host, 1u16..).prop_map(|(host, port)| NodeAddress::new(&format!("{host}:{port}")).unwrap())
+}
+
+fn zone() -> impl Strategy<Value = Option<Zone>> {
+    option::of("[a-zA-Z0-9._-]{1,20}".prop_map(|text| Zone::new(&text).unwrap()))
+}
+
+fn node_state() -> impl Strategy<Value = NodeState> {
+    (1u8..=3).prop_map(|number| NodeState::from_number(number).unwrap())
+}
+
+fn group() -> impl Strategy<Value = GroupId> {
+    (1u64..).prop_map(GroupId)
+}
+
+fn founding_node() -> impl Strategy<Value = FoundingNode> {
+    (node(), node_address(), zone(), any::<u128>()).prop_map(|(id, address, zone, incarnation)| {
+        FoundingNode { id, address, zone, incarnation: Incarnation(incarnation) }
+    })
+}
+
+fn cluster_command() -> impl Strategy<Value = ClusterCommand> {
+    use ClusterCommand as C;
+    let voters = || vec(node(), 0..6);
+    let founding = (group(), voters()).prop_map(|(group, voters)| FoundingShard { group, voters });
+    let new = (option::of(group()), voters()).prop_map(|(group, voters)| NewShard { group, voters });
+    prop_oneof![
+        (vec(founding_node(), 0..4), any::<u8>(), vec(founding, 0..4)).prop_map(
+            |(nodes, voters_per_shard, shards)| C::FoundCluster(FoundCluster {
+                nodes,
+                voters_per_shard,
+                shards
+            })
+        ),
+        (node_address(), zone(), any::<u128>(), option::of(node())).prop_map(
+            |(address, zone, incarnation, replaces)| C::AddNode(AddNode {
+                address,
+                zone,
+                incarnation: Incarnation(incarnation),
+                replaces
+            })
+        ),
+        (node(), node_state()).prop_map(|(node, state)| C::SetNodeState { node, state }),
+        (node(), node_address()).prop_map(|(node, address)| C::SetNodeAddress { node, address }),
+        vec(new, 0..4).prop_map(C::AddShards),
+        (group(), voters(), voters()).prop_map(|(group, voters, expected)| C::SetShardVoters {
+            group,
+            voters,
+            expected
+        }),
+        any::<u8>().prop_map(C::SetVotersPerShard),
+    ]
+}
+
+pub(crate) fn topology() -> impl Strategy<Value = Topology> {
+    let row = (founding_node(), node_state(), any::<i64>()).prop_map(|(it, state, at)| NodeRow {
+        id: it.id,
+        address: it.address,
+        zone: it.zone,
+        state,
+        incarnation: it.incarnation,
+        added_at: Timestamp(at),
+    });
+    let shard = (group(), vec(node(), 0..6), any::<u64>()).prop_map(|(group, voters, accounts)| ShardRow {
+        group,
+        voters,
+        accounts,
+    });
+    (vec(row, 0..4), vec(shard, 0..4), any::<u8>(), group()).prop_map(
+        |(nodes, shards, voters_per_shard, next_group)| Topology {
+            nodes,
+            shards,
+            voters_per_shard,
+            next_group,
+        },
+    )
+}
+
 pub(crate) fn entry() -> impl Strategy<Value = Entry> {
     let command = prop_oneof![
         1 => any::<u128>().prop_map(|id| Command::OpenInstance(InstanceId(id))),
         1 => any::<u128>().prop_map(|id| Command::CloseInstance(InstanceId(id))),
         1 => any::<u32>().prop_map(|level| Command::RaiseFeatureLevel(FeatureLevel(level))),
         8 => directory_command().prop_map(Command::Directory),
+        8 => cluster_command().prop_map(Command::Cluster),
         8 => account_command().prop_map(Command::Shard),
         8 => message_command().prop_map(Command::Shard),
     ];
@@ -272,6 +362,14 @@ pub(crate) fn rejection() -> impl Strategy<Value = Rejection> {
         ".{0,9}".prop_map(R::TenantExists),
         domain().prop_map(R::DomainTaken),
         address().prop_map(R::AddressTaken),
+        node().prop_map(R::NoSuchNode),
+        node().prop_map(R::NodeRemoved),
+        (node_address(), node()).prop_map(|(address, node)| R::NodeAddressTaken(address, node)),
+        node().prop_map(R::NodeExists),
+        (node(), group()).prop_map(|(node, group)| R::NodeInUse(node, group)),
+        node().prop_map(R::LastActiveNode),
+        any::<u64>().prop_map(|group| R::NoSuchShard(GroupId(group))),
+        group().prop_map(R::ShardVotersChanged),
     ]
 }
 
@@ -314,6 +412,8 @@ fn reply() -> impl Strategy<Value = Reply> {
         any::<u32>().prop_map(|messages| R::Staged { messages }),
         (option::of(uid()), option::of(uid())).prop_map(|(from, below)| R::RecentClaimed { from, below }),
         any::<bool>().prop_map(|more| R::Purged { more }),
+        node().prop_map(R::NodeAdded),
+        vec(group(), 0..4).prop_map(R::ShardsAdded),
     ]
 }
 

@@ -9,8 +9,11 @@ use buzon_types::time::Timestamp;
 use crate::change::Change;
 use crate::decide::Decided;
 use crate::decide::directory::domain_of;
+use crate::limits::FEATURE_LEVEL_CLUSTER;
 use crate::reply::{Rejection, Reply};
-use crate::row::{AddressRow, DirectoryCounters, DomainRow, PlacementRow, PlacementState, TenantRow};
+use crate::row::{
+    AddressRow, DirectoryCounters, DomainRow, PlacementRow, PlacementState, ShardRow, TenantRow,
+};
 use crate::state::State;
 
 pub(super) fn place(
@@ -22,7 +25,7 @@ pub(super) fn place(
 ) -> Decided {
     let tenant = state.tenant(id).ok_or(Rejection::NoSuchTenant)?;
     let domain = domain_of(state, id, address.domain())?;
-    if shard == DIRECTORY {
+    if shard == DIRECTORY && state.feature_level() < FEATURE_LEVEL_CLUSTER {
         return Err(Rejection::NotHere);
     }
     if let Some(row) = state.address(address) {
@@ -31,6 +34,8 @@ pub(super) fn place(
     if tenant.limits.accounts_max.is_some_and(|max| tenant.accounts >= max) {
         return Err(Rejection::TenantFull);
     }
+    let shard_row = shard_for(state, shard)?;
+    let shard = shard_row.map_or(shard, |row| row.group);
     let counters = state.directory_counters();
     let (account, epoch) = (counters.next_account, Epoch(1));
     let address = address.clone();
@@ -43,7 +48,7 @@ pub(super) fn place(
         state: PlacementState::Creating,
         created_at: at,
     };
-    let changes = vec![
+    let mut changes = vec![
         Change::SetDirectoryCounters(DirectoryCounters {
             next_account: AccountId(account.0 + 1),
             ..counters
@@ -53,7 +58,22 @@ pub(super) fn place(
         Change::PutPlacement(placement),
         Change::PutAddress(AddressRow { address, account }),
     ];
+    changes.extend(shard_row.map(|row| with_accounts(row, row.accounts + 1)));
     Ok((changes, Reply::AccountPlaced { account, shard, epoch }))
+}
+
+/// The shard that was asked for, or the one with the fewest accounts. Before the cluster is founded shards have no rows.
+fn shard_for(state: &State, asked: GroupId) -> Result<Option<&ShardRow>, Rejection> {
+    match (state.is_founded(), asked) {
+        (true, DIRECTORY) => Ok(state.shards().min_by_key(|row| (row.accounts, row.group))),
+        (true, shard) => state.shard(shard).map(Some).ok_or(Rejection::NoSuchShard(shard)),
+        (false, DIRECTORY) => Err(Rejection::ClusterNotFounded),
+        (false, _) => Ok(None),
+    }
+}
+
+fn with_accounts(row: &ShardRow, accounts: u64) -> Change {
+    Change::PutShard(ShardRow { accounts, ..row.clone() })
 }
 
 /// Somebody who began to make this account and was cut off goes on with it.
@@ -112,6 +132,7 @@ pub(super) fn finish_delete(state: &State, id: AccountId) -> Decided {
     if let Some(row) = state.tenant(placement.tenant) {
         changes.push(Change::PutTenant(TenantRow { accounts: row.accounts - 1, ..row.clone() }));
     }
+    changes.extend(state.shard(placement.shard).map(|row| with_accounts(row, row.accounts - 1)));
     Ok((changes, Reply::Done))
 }
 
