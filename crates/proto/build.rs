@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::Path;
 
 /// raft.v1 belongs to the consensus crate.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "buzon/log/v1/value.proto",
     "buzon/log/v1/log.proto",
     "buzon/log/v1/outcome.proto",
@@ -13,6 +13,7 @@ const FILES: [&str; 8] = [
     "buzon/admin/v1/admin.proto",
     "buzon/admin/v1/cluster.proto",
     "buzon/import/v1/import.proto",
+    "buzon/cluster/v1/cluster.proto",
 ];
 
 /// Messages that hold a secret: their `Debug` is written by hand in `src/secret.rs`.

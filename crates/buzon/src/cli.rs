@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::ListenOn;
+use crate::config::{ListenOn, Role};
 
 /// Multi-tenant mail store: IMAP and LMTP over replicated metadata and object storage.
 #[derive(Debug, Parser)]
@@ -18,6 +18,13 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Everything in one process: front-end, metadata, bodies in a folder.
     Standalone(Standalone),
+    /// A metadata node of a cluster.
+    Metad(Node),
+    /// IMAP and LMTP for a cluster.
+    Frontend(Node),
+    /// Makes the certificates with which the nodes of a cluster know each other.
+    #[command(subcommand)]
+    Pki(PkiCommand),
     /// Administers a running server.
     Ctl(Ctl),
     /// Brings mail from files into an account.
@@ -55,6 +62,43 @@ pub(crate) struct Standalone {
     pub(crate) http_listen: Option<ListenOn>,
 }
 
+/// A process of a cluster.
+#[derive(Debug, Args)]
+pub(crate) struct Node {
+    /// TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PkiCommand {
+    /// Makes a CA in a folder: ca.pem, and ca-key.pem, which only this command needs.
+    Init {
+        /// Folder; made if it is not there.
+        dir: PathBuf,
+    },
+    /// Signs a certificate for a node: NAME.pem and NAME-key.pem in the CA's folder.
+    Issue {
+        /// The CA's folder.
+        dir: PathBuf,
+        /// What the node is.
+        #[arg(long, value_enum)]
+        role: PkiRole,
+        /// What the files are called.
+        #[arg(long)]
+        name: String,
+        /// Names and IP addresses under which it is reached; may be repeated.
+        #[arg(long = "host", value_name = "HOST", required = true)]
+        hosts: Vec<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PkiRole {
+    Metad,
+    Frontend,
+}
+
 /// How to reach the admin service.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Connection {
@@ -85,6 +129,9 @@ pub(crate) struct Ctl {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CtlCommand {
+    /// The cluster as a whole.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Customers of the provider.
     #[command(subcommand)]
     Tenant(TenantCommand),
@@ -99,6 +146,22 @@ pub(crate) enum CtlCommand {
     Mailbox(MailboxCommand),
     /// The server and its raft groups.
     Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Founds a cluster of new metadata nodes. May be repeated with the same nodes.
+    Init {
+        /// HOST:PORT of each node's internal listener, as its cluster.address says.
+        #[arg(long, value_delimiter = ',', required = true)]
+        nodes: Vec<String>,
+        /// Shards to begin with; more can be added later.
+        #[arg(long, default_value_t = 16)]
+        shards: u32,
+        /// Voters of each group: 1, 3 or 5 [default: 3, or 1 with fewer than three nodes].
+        #[arg(long)]
+        voters: Option<u32>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -227,7 +290,12 @@ pub(crate) enum ImportFormat {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Reads a file as the server would and says what is wrong with it.
-    Check { file: PathBuf },
+    Check {
+        file: PathBuf,
+        /// For a process of this kind.
+        #[arg(long, value_enum, default_value_t = Role::Standalone)]
+        role: Role,
+    },
     /// The configuration in effect: file, then environment. Holds no secrets.
     Show {
         #[arg(long, value_name = "FILE")]

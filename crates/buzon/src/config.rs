@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+mod cluster;
 mod listen;
 mod peers;
 
+pub(crate) use cluster::{Admin, Cluster, Database, Role};
 pub(crate) use listen::ListenOn;
 pub(crate) use peers::Network;
 
@@ -28,6 +30,11 @@ pub(crate) struct Config {
     /// The name this server gives itself in greetings, `Received:` and its own certificate.
     pub(crate) host_name: String,
     pub(crate) listen: Listen,
+    /// How the nodes of a cluster reach each other; nothing to a standalone server.
+    pub(crate) cluster: Cluster,
+    /// A metadata node's own Postgres; a standalone server has SQLite.
+    pub(crate) database: Database,
+    pub(crate) admin: Admin,
     pub(crate) tls: Tls,
     pub(crate) imap: Imap,
     pub(crate) lmtp: Lmtp,
@@ -52,6 +59,8 @@ pub(crate) struct Listen {
     pub(crate) admin: ListenOn,
     /// `/livez`, `/readyz`, `/metrics`.
     pub(crate) http: ListenOn,
+    /// gRPC between the nodes of a cluster, over mutual TLS; of metadata nodes.
+    pub(crate) internal: ListenOn,
 }
 
 /// The server's certificate; both or none. Reloaded when the files change.
@@ -171,6 +180,9 @@ impl Default for Config {
             data_dir: PathBuf::from("./buzon-data"),
             host_name: "localhost".to_owned(),
             listen: Listen::default(),
+            cluster: Cluster::default(),
+            database: Database::default(),
+            admin: Admin::default(),
             tls: Tls::default(),
             imap: Imap::default(),
             lmtp: Lmtp::default(),
@@ -185,7 +197,7 @@ impl Default for Config {
 impl Default for Listen {
     fn default() -> Self {
         let on = |port| ListenOn::Address(SocketAddr::from(([127, 0, 0, 1], port)));
-        Self { imaps: on(1993), imap: on(1143), lmtp: on(2424), admin: on(7070), http: on(8080) }
+        Self { imaps: on(1993), imap: on(1143), lmtp: on(2424), admin: on(7070), http: on(8080), internal: on(7071) }
     }
 }
 
@@ -293,6 +305,11 @@ impl Config {
         Ok(())
     }
 
+    /// Checks that what a role needs is there.
+    pub(crate) fn validate_for(&self, role: Role) -> anyhow::Result<()> {
+        cluster::validate(self, role)
+    }
+
     /// As TOML. It holds no secrets: those are named by their files.
     pub(crate) fn show(&self) -> anyhow::Result<String> {
         Ok(toml::to_string_pretty(self)?)
@@ -301,7 +318,7 @@ impl Config {
 
 /// `BUZON_LISTEN__IMAPS` → `listen.imaps`. Variables with secrets are not keys.
 fn key_of_variable(name: &str) -> Option<Vec<String>> {
-    const SECRETS: [&str; 1] = ["BUZON_S3_SECRET_ACCESS_KEY"];
+    const SECRETS: [&str; 2] = ["BUZON_S3_SECRET_ACCESS_KEY", cluster::DATABASE_PASSWORD_VARIABLE];
     const OTHERS: [&str; 1] = ["BUZON_TEST_"];
     let rest = name.strip_prefix(ENVIRONMENT_PREFIX)?;
     if SECRETS.contains(&name) || OTHERS.iter().any(|prefix| name.starts_with(prefix)) {

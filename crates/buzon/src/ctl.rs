@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use tonic::Code;
 
 mod account;
+mod cluster;
 pub(crate) mod connection;
 mod domain;
 mod mailbox;
@@ -27,6 +28,9 @@ use output::Output;
 pub(crate) fn main(arguments: Ctl) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(async {
+        if let CtlCommand::Cluster(command) = arguments.command {
+            return cluster::run(&arguments.connection, command).await;
+        }
         let mut admin = connection::connect(&arguments.connection).await?;
         run(&mut admin, arguments.command).await
     });
@@ -45,6 +49,7 @@ pub(crate) fn main(arguments: Ctl) -> anyhow::Result<ExitCode> {
 
 async fn run(admin: &mut Admin, command: CtlCommand) -> anyhow::Result<Output> {
     match command {
+        CtlCommand::Cluster(_) => anyhow::bail!("has a connection of its own"),
         CtlCommand::Tenant(command) => tenant::run(admin, command).await,
         CtlCommand::Domain(command) => domain::run(admin, command).await,
         CtlCommand::Account(command) => account::run(admin, command).await,

@@ -4,10 +4,11 @@ use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
 use crate::pki::write_secret;
 
 /// Bytes of randomness in the admin token.
@@ -76,18 +77,36 @@ impl DataDir {
     /// # Errors
     /// If it cannot be read or written.
     pub(crate) fn identity(&self) -> anyhow::Result<NodeIdentity> {
+        self.identity_or(|| NodeIdentity { cluster: random(), node: 1, incarnation: random(), founded: false })
+    }
+
+    /// The same for a node that a cluster will give its identity: node 0 until then.
+    ///
+    /// # Errors
+    /// As [`DataDir::identity`].
+    pub(crate) fn cluster_identity(&self) -> anyhow::Result<NodeIdentity> {
+        self.identity_or(|| NodeIdentity { cluster: 0, node: 0, incarnation: random(), founded: false })
+    }
+
+    fn identity_or(&self, new: impl FnOnce() -> NodeIdentity) -> anyhow::Result<NodeIdentity> {
         let file = self.join("node.json");
         match fs::read_to_string(&file) {
             Ok(text) => serde_json::from_str(&text).with_context(|| format!("read {}", file.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let random = || uuid::Uuid::new_v4().as_u128();
-                let identity =
-                    NodeIdentity { cluster: random(), node: 1, incarnation: random(), founded: false };
-                write_secret(&file, &serde_json::to_string(&identity)?)?;
+                let identity = new();
+                self.set_identity(&identity)?;
                 Ok(identity)
             }
             Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
         }
+    }
+
+    /// Writes it; durable when this returns.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn set_identity(&self, identity: &NodeIdentity) -> anyhow::Result<()> {
+        write_secret(&self.join("node.json"), &serde_json::to_string(identity)?)
     }
 
     /// Notes that the groups are founded.
@@ -95,23 +114,33 @@ impl DataDir {
     /// # Errors
     /// If it cannot be written.
     pub(crate) fn set_founded(&self, identity: NodeIdentity) -> anyhow::Result<()> {
-        let identity = NodeIdentity { founded: true, ..identity };
-        write_secret(&self.join("node.json"), &serde_json::to_string(&identity)?)
+        self.set_identity(&NodeIdentity { founded: true, ..identity })
     }
 
-    /// The admin service's token; made at the first start.
+    /// The admin service's token: from the file that the configuration names, or made at the first start.
     ///
     /// # Errors
-    /// If it cannot be read or written.
-    pub(crate) fn admin_token(&self) -> anyhow::Result<String> {
-        let file = crate::ctl::connection::token_file(&self.path);
-        if !file.exists() {
+    /// If it cannot be read or written, or is empty.
+    pub(crate) fn admin_token(&self, config: &Config) -> anyhow::Result<String> {
+        let file = self.admin_token_file(config);
+        if config.admin.token_file.is_none() && !file.exists() {
             let bytes: [u8; TOKEN_BYTES] = rand::rng().random();
             write_secret(&file, &bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())?;
         }
-        let token = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        let token = fs::read_to_string(&file)
+            .with_context(|| format!("admin.token_file: read {}", file.display()))?;
+        ensure!(!token.trim().is_empty(), "admin.token_file: {} is empty", file.display());
         Ok(token.trim().to_owned())
     }
+
+    /// Where the token is.
+    pub(crate) fn admin_token_file(&self, config: &Config) -> PathBuf {
+        config.admin.token_file.clone().unwrap_or_else(|| crate::ctl::connection::token_file(&self.path))
+    }
+}
+
+fn random() -> u128 {
+    uuid::Uuid::new_v4().as_u128()
 }
 
 /// A new folder is durable once the folders above it that may be as new are flushed.
@@ -137,10 +166,11 @@ mod tests {
         let path = parent.path().join("data");
         let dir = DataDir::open(&path).unwrap();
         assert!(DataDir::open(&path).unwrap_err().to_string().contains("another process"));
-        let (identity, token) = (dir.identity().unwrap(), dir.admin_token().unwrap());
+        let config = Config::default();
+        let (identity, token) = (dir.identity().unwrap(), dir.admin_token(&config).unwrap());
         assert_eq!(token.len(), 2 * TOKEN_BYTES);
         drop(dir);
         let dir = DataDir::open(&path).unwrap();
-        assert_eq!((dir.identity().unwrap(), dir.admin_token().unwrap()), (identity, token));
+        assert_eq!((dir.identity().unwrap(), dir.admin_token(&config).unwrap()), (identity, token));
     }
 }

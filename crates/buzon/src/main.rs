@@ -4,14 +4,20 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod admin;
 mod cli;
 mod config;
 mod ctl;
 mod data_dir;
 mod demo;
+mod frontend;
 mod http;
 mod import;
+mod mail;
+mod metad;
+mod outcomes;
 mod pki;
+mod process;
 mod standalone;
 
 use cli::{Cli, Command, ConfigCommand};
@@ -34,10 +40,13 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Standalone(arguments) => standalone::main(arguments),
+        Command::Metad(arguments) => metad::main(&arguments),
+        Command::Frontend(arguments) => frontend::main(&arguments),
+        Command::Pki(command) => pki::issue::main(&command),
         Command::Ctl(arguments) => ctl::main(arguments),
         Command::Import(arguments) => import::main(&arguments),
-        Command::Config(ConfigCommand::Check { file }) => {
-            Config::load(Some(&file))?;
+        Command::Config(ConfigCommand::Check { file, role }) => {
+            Config::load(Some(&file))?.validate_for(role)?;
             println!("{}: good", file.display());
             Ok(ExitCode::SUCCESS)
         }

@@ -5,37 +5,28 @@
 //! data directory ─▶ metadata (log, database, groups) ─▶ Meta ─▶ front-end listeners ─▶ ready … SIGTERM ─▶ drain
 //! ```
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use buzon_bodies::{Backend, Bodies, S3Options};
 use buzon_frontend::incoming::Budget;
 use buzon_frontend::limits::ConnectionLimits;
 use buzon_frontend::listener::Listeners;
-use buzon_frontend::tls::Certificate;
 use buzon_telemetry::Telemetry;
-use buzon_telemetry::options::{Format, Options as TelemetryOptions};
-use buzon_types::secret::Secret;
-use tokio::signal::unix::{SignalKind, signal};
+use buzon_tls::certificate::Certificate;
 use tokio_util::sync::CancellationToken;
 
-mod admin;
-mod mail;
 mod metadata;
 
-use crate::cli;
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, Role};
 use crate::ctl::connection::Running;
 use crate::data_dir::DataDir;
-use crate::demo;
 use crate::http::{self, Health};
+use crate::mail::{self, Parts};
 use crate::pki::Pki;
+use crate::process::{Stop, bodies, describe, telemetry_options};
+use crate::{admin, cli, demo};
 use metadata::Metadata;
-
-/// Holds the S3 secret when no file does.
-const S3_SECRET_VARIABLE: &str = "BUZON_S3_SECRET_ACCESS_KEY";
 
 /// Runs until SIGTERM or SIGINT.
 ///
@@ -65,6 +56,7 @@ fn configuration(arguments: cli::Standalone) -> anyhow::Result<Config> {
     ] {
         *setting = flag.unwrap_or(*setting);
     }
+    config.validate_for(Role::Standalone)?;
     Ok(config)
 }
 
@@ -80,18 +72,14 @@ struct Server {
 }
 
 async fn run(config: Config, demo: bool) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stop = Stop::catch()?;
     let (server, running) = start(&config).await?;
     if demo {
         show_demo(&config, &running).await?;
     }
     server.set_ready(true).await;
     println!("ready: {}", describe(&running));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    stop.asked().await;
     tracing::info!("draining");
     server.drain(Duration::from_secs(config.drain_seconds)).await;
     Ok(())
@@ -107,7 +95,7 @@ async fn start(config: &Config) -> anyhow::Result<(Server, Running)> {
         running.http = Some(http::serve(address, health.clone(), stop.clone()).await?);
     }
     let metadata = Metadata::open(config, &data_dir, &telemetry).await?;
-    let bodies = bodies(config, &data_dir, &telemetry).await?;
+    let bodies = bodies(config, Some(&data_dir), &telemetry).await?;
     let budget = Budget::new(config.memory.incoming_bytes_max);
     let chain = config.tls.certificate.as_deref().unwrap_or(&pki.certificate);
     let certificate =
@@ -116,7 +104,7 @@ async fn start(config: &Config) -> anyhow::Result<(Server, Running)> {
 
     let limits = ConnectionLimits::new(config.imap.connections_max, config.imap.connections_per_peer_max);
     let listeners = Listeners::new(limits);
-    let parts = mail::Parts {
+    let parts = Parts {
         config,
         meta: &metadata.meta,
         bodies: &bodies,
@@ -125,7 +113,13 @@ async fn start(config: &Config) -> anyhow::Result<(Server, Running)> {
     };
     mail::listen(&parts, &listeners, &telemetry, &mut running).await?;
     let admin = match config.listen.admin.address() {
-        Some(address) => Some(admin::listen(address, &parts, &metadata, &pki, config).await?),
+        Some(address) => {
+            // Always the private certificate: `ctl` trusts its CA, whatever mail clients are shown.
+            let private = Certificate::open(&pki.certificate, &pki.key).context("read the private certificate")?;
+            let importer = admin::importer(&parts, metadata.metad.bearer());
+            let routes = metadata.metad.admin_routes(&metadata.meta, None).add_service(importer);
+            Some(admin::serve(admin::bind(address).await?, &private, routes)?)
+        }
         None => None,
     };
     running.admin = admin.as_ref().map(|admin| admin.address);
@@ -153,50 +147,6 @@ impl Server {
     }
 }
 
-fn telemetry_options(config: &Config) -> TelemetryOptions {
-    TelemetryOptions {
-        filter: config.log.filter.clone(),
-        format: match config.log.format {
-            LogFormat::Text => Format::Text,
-            LogFormat::Json => Format::Json,
-        },
-        service_version: env!("CARGO_PKG_VERSION").to_owned(),
-        service_instance: Some(config.host_name.clone()),
-        ..TelemetryOptions::default()
-    }
-}
-
-async fn bodies(config: &Config, data_dir: &DataDir, telemetry: &Telemetry) -> anyhow::Result<Bodies> {
-    let backend = match &config.bodies.s3 {
-        None => {
-            Backend::Folder { path: config.bodies.folder.clone().unwrap_or_else(|| data_dir.join("bodies")) }
-        }
-        Some(s3) => {
-            let secret = match &s3.secret_access_key_file {
-                Some(file) => std::fs::read_to_string(file)
-                    .with_context(|| format!("bodies.s3.secret_access_key_file: read {}", file.display()))?,
-                None => std::env::var(S3_SECRET_VARIABLE).with_context(|| {
-                    format!(
-                        "bodies.s3: set secret_access_key_file, or {S3_SECRET_VARIABLE} in the environment"
-                    )
-                })?,
-            };
-            Backend::S3(S3Options {
-                endpoint: Some(s3.endpoint.clone()),
-                bucket: s3.bucket.clone(),
-                region: s3.region.clone(),
-                access_key_id: s3.access_key_id.clone(),
-                secret_access_key: Secret::new(secret.trim().to_owned()),
-                allow_http: s3.endpoint.starts_with("http://"),
-                addressing: buzon_bodies::Addressing::Path,
-            })
-        }
-    };
-    let mut options = buzon_bodies::Options::new(backend);
-    options.cache_bytes_max = config.memory.body_cache_bytes;
-    Bodies::open(&options, &telemetry.meter("buzon.bodies")).await.context("bodies")
-}
-
 async fn show_demo(config: &Config, running: &Running) -> anyhow::Result<()> {
     let connection =
         cli::Connection { data_dir: config.data_dir.clone(), endpoint: None, token_file: None, ca: None };
@@ -211,17 +161,4 @@ async fn show_demo(config: &Config, running: &Running) -> anyhow::Result<()> {
     println!("password: {password}");
     println!("ca: {}", Pki::in_dir(&config.data_dir).ca.display());
     Ok(())
-}
-
-fn describe(running: &Running) -> String {
-    let listener =
-        |name: &str, address: Option<SocketAddr>| address.map(|address| format!("{name} {address}"));
-    let all = [
-        listener("imaps", running.imaps),
-        listener("imap", running.imap),
-        listener("lmtp", running.lmtp),
-        listener("admin", running.admin),
-        listener("http", running.http),
-    ];
-    all.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

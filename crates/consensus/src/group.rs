@@ -1,6 +1,6 @@
 //! One raft group on this node: propose, read, listen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use buzon_model::scope::Need;
 use buzon_model::state::State;
 use buzon_proto::status::LeaderHint;
 use buzon_types::id::{GroupId, LogIndex, NodeId};
-use openraft::ReadPolicy;
+use openraft::{ChangeMembers, ReadPolicy};
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::impls::BasicNode;
 use tokio::sync::{broadcast, watch};
@@ -54,6 +54,17 @@ pub struct GroupStatus {
     pub purged: LogIndex,
     /// Voters and learners with their addresses.
     pub members: BTreeMap<NodeId, String>,
+    /// The voters among them; of both sets while they change.
+    pub voters: BTreeSet<NodeId>,
+}
+
+/// A member that a group shall have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Where its raft transport listens, as HOST:PORT.
+    pub address: String,
+    /// A voter, or only a learner.
+    pub votes: bool,
 }
 
 /// A group's handle; clones are the same group.
@@ -155,6 +166,7 @@ impl Group {
             applied: *self.machine.applied().borrow(),
             purged: position(metrics.purged.map(|id| id.index)),
             members: nodes.map(|(id, node)| (NodeId(*id), node.addr.clone())).collect(),
+            voters: metrics.membership_config.voter_ids().map(NodeId).collect(),
         }
     }
 
@@ -195,6 +207,28 @@ impl Group {
         let voters: std::collections::BTreeSet<u64> = voters.into_iter().map(|node| node.0).collect();
         let changed = self.raft.change_membership(voters, true).await;
         changed.map(drop).map_err(|error| OpenError::Group { group: self.id(), source: error.into() })
+    }
+
+    /// Makes these the members, and nobody else: new ones learn before they vote, and old voters go last. Asked of the
+    /// leader. May be repeated.
+    pub async fn set_members(&self, members: &BTreeMap<NodeId, Member>) -> Result<(), OpenError> {
+        let known = self.status().members;
+        for (node, member) in members {
+            if known.get(node) != Some(&member.address) {
+                self.add_learner(*node, &member.address).await?;
+            }
+        }
+        let voters: BTreeSet<NodeId> = members.iter().filter(|it| it.1.votes).map(|it| *it.0).collect();
+        if self.status().voters != voters {
+            self.set_voters(voters).await?;
+        }
+        let gone = self.status().members.into_keys().filter(|node| !members.contains_key(node));
+        let gone: BTreeSet<u64> = gone.map(|node| node.0).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let removed = self.raft.change_membership(ChangeMembers::RemoveNodes(gone), false).await;
+        removed.map(drop).map_err(|error| OpenError::Group { group: self.id(), source: error.into() })
     }
 
     /// Notes where the rows stand, and lets the log go that is not needed for that.

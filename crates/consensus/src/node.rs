@@ -11,6 +11,8 @@ use openraft::errors::{InitializeError, RaftError};
 use openraft::impls::BasicNode;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
+use tonic::service::interceptor::InterceptedService;
+use tonic::service::{Interceptor, Routes};
 
 pub use self::options::{NodeOptions, RaftOptions};
 use crate::apply::{Applier, Machine, MachineParts};
@@ -79,7 +81,7 @@ impl Node {
         store.claim(&Identity { cluster, node: node.0, incarnation }).await?;
         refuse_new_log(backend.as_ref(), store.as_ref()).await?;
         let log = SharedLog::start(backend, options.owner, &options.log, Arc::clone(&fatal))?;
-        let peers = Arc::new(Peers::new(options.owner, options.tls.clone()));
+        let peers = Arc::new(Peers::new(options.owner, options.connector.clone()));
         let (groups, starting, stop) = (Mutex::default(), Mutex::default(), CancellationToken::new());
         let inner = NodeInner { options, config, log, store, peers, groups, starting, fatal, stop };
         let node = Self { inner: Arc::new(inner) };
@@ -174,9 +176,10 @@ impl Node {
         groups
     }
 
-    /// The raft transport of all groups, to be served to the other nodes of the cluster and to nobody else.
-    pub fn transport(&self) -> tonic::service::Routes {
-        tonic::service::Routes::new(Transport::service(&self.inner))
+    /// The raft transport of all groups, to be served to the other nodes of the cluster and to nobody else: `only` says
+    /// who that is.
+    pub fn transport(&self, only: impl Interceptor + Clone + Send + Sync + 'static) -> Routes {
+        Routes::new(InterceptedService::new(Transport::service(&self.inner), only))
     }
 
     /// What the log has written so far.

@@ -24,7 +24,7 @@ use crate::cmd::{append, idle};
 use crate::ctx::{Ctx, Peer, Security, Services, Then};
 use crate::dispatch;
 use crate::hearing::{self, Hearing, Over, unless_over};
-use crate::tls::HANDSHAKE_MAX;
+use buzon_tls::certificate::HANDSHAKE_MAX;
 use crate::wire::{Stream, Wire};
 
 /// An upload that stands still for so long gives its memory back.

@@ -20,7 +20,7 @@ use crate::listener::Accepted;
 use crate::meta_api::MetaApi;
 use crate::metrics::Metrics;
 use crate::options::ImapOptions;
-use crate::tls::HANDSHAKE_MAX;
+use buzon_tls::certificate::HANDSHAKE_MAX;
 use crate::wire::Stream;
 
 /// Bodies that are searched at one time, over all sessions: some of the largest, hundreds of the usual size.

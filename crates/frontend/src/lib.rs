@@ -30,7 +30,6 @@ mod selected;
 mod sync;
 #[cfg(test)]
 mod tests;
-pub mod tls;
 mod wire;
 
 pub use wire::{Io, Stream};

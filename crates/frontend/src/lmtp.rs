@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::incoming::Budget;
 use crate::listener::Accepted;
-use crate::tls::HANDSHAKE_MAX;
+use buzon_tls::certificate::HANDSHAKE_MAX;
 use metrics::Metrics;
 use session::Session;
 

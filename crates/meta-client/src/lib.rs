@@ -11,6 +11,7 @@ pub mod account;
 pub mod chunk;
 pub mod error;
 pub mod fetch;
+mod follow;
 pub mod meta;
 mod read;
 mod retry;

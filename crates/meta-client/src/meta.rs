@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use buzon_model::command::Command;
 use buzon_model::limits::ENTRY_BYTES_MAX;
+use buzon_model::read::{At, Topology};
 use buzon_model::reply::{Outcome, Rejection, Reply};
 use buzon_proto::pb::log::v1 as pb;
 use buzon_proto::pb::mail::v1::ProposeRequest;
 use buzon_proto::pb::mail::v1::mail_service_client::MailServiceClient;
 use buzon_proto::status::{CallError, ErrorCode, WriteOutcome};
+use buzon_tls::connect::{AddressError, Connector};
 use buzon_types::id::{GroupId, LogIndex};
 use buzon_types::request::{InstanceId, RequestId};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tonic::Status;
 use tonic::service::Routes;
 use tonic::transport::Endpoint;
@@ -64,6 +66,7 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     groups: Mutex<HashMap<GroupId, Arc<Group>>>,
     pub(crate) feeds: Feeds,
+    pub(crate) topology: watch::Sender<Option<At<Topology>>>,
 }
 
 /// What is kept for a group.
@@ -89,17 +92,39 @@ impl Meta {
             address: endpoint.uri().authority().map(ToString::to_string).unwrap_or_default(),
             transport: Transport::channel(endpoint.connect_lazy()),
         };
-        Self::new(Router::new(endpoints.iter().map(node).collect()), options)
+        Self::new(Router::new(endpoints.iter().map(node).collect(), None), options)
+    }
+
+    /// Asks a cluster, beginning with the metadata nodes at these addresses (`HOST:PORT`). The others are learned from
+    /// leader hints and from [`Meta::follow_topology`]. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// If an address is none.
+    ///
+    /// # Panics
+    /// Without an address.
+    pub fn cluster(
+        connector: &Connector,
+        addresses: &[String],
+        options: Options,
+    ) -> Result<Self, AddressError> {
+        let node = |address: &String| {
+            let transport = Transport::channel(connector.channel(address)?);
+            Ok(Node { address: address.clone(), transport })
+        };
+        let nodes = addresses.iter().map(node).collect::<Result<_, _>>()?;
+        Ok(Self::new(Router::new(nodes, Some(connector.clone())), options))
     }
 
     /// One node, reached in any way: layers for tests.
     pub fn with_transport(transport: Transport, options: Options) -> Self {
-        Self::new(Router::new(vec![Node { address: String::new(), transport }]), options)
+        Self::new(Router::new(vec![Node { address: String::new(), transport }], None), options)
     }
 
     fn new(router: Router, options: Options) -> Self {
         let feeds = Feeds::new(router.clone());
-        Self { inner: Arc::new(Inner { router, options, groups: Mutex::default(), feeds }) }
+        let (groups, topology) = (Mutex::default(), watch::Sender::new(None));
+        Self { inner: Arc::new(Inner { router, options, groups, feeds, topology }) }
     }
 
     /// Puts a command into a group's log. It applies once, whatever is lost on the way; a refusal of the state
@@ -231,6 +256,19 @@ impl Meta {
         F: Future<Output = Result<T, Status>>,
     {
         self.retry(group).run(attempt).await
+    }
+
+    /// The same, given up sooner.
+    pub(crate) async fn ask_within<T, F>(
+        &self,
+        deadlines: Deadlines,
+        group: GroupId,
+        attempt: impl FnMut(Transport) -> F,
+    ) -> Result<T, MetaError>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        Retry::new(&self.inner.router, group, deadlines).run(attempt).await
     }
 
     fn retry(&self, group: GroupId) -> Retry {

@@ -1,5 +1,7 @@
 //! Reads of one account. Each is repeated until a node answers or time runs out: reads change nothing.
 
+use std::time::Duration;
+
 use buzon_model::read::{At, CredentialRead, MailboxDelta, MailboxList, OpenedMailbox, ReadAt, UsageRead};
 use buzon_model::reply::FlagState;
 use buzon_model::row::{MailboxRow, PlacementRow};
@@ -17,11 +19,13 @@ use tonic::Status;
 
 use crate::account::AccountHandle;
 use crate::error::MetaError;
-use crate::meta::Meta;
+use crate::meta::{Deadlines, Meta};
 use crate::transport::Transport;
 
 /// The largest message a node may send: UIDs of a mailbox of the largest size, every other one missing.
 pub(crate) const RESPONSE_BYTES_MAX: usize = 16 << 20;
+/// A directory that does not answer by then has no leader, most likely.
+const DIRECTORY_TIME_MAX: Duration = Duration::from_millis(700);
 /// Mailboxes or subscriptions one answer may hold: what the model allows, with room.
 const LIST_ROWS_MAX: usize = 100_000;
 /// Changed messages one answer may hold: a mailbox of the largest size, all changed.
@@ -30,17 +34,53 @@ const CHANGED_MESSAGES_MAX: usize = 2_000_000;
 impl Meta {
     /// The account that an address leads to, aliases resolved. A detail (`user+detail`) is the caller's to strip.
     ///
+    /// While the directory has no leader, an account that some node knows is found all the same: what is done with it is
+    /// checked by its shard. That there is none, only the leader can say.
+    ///
     /// # Errors
     /// After all retries.
     pub async fn resolve(&self, address: &Address) -> Result<Option<AccountHandle>, MetaError> {
+        let soon = Deadlines { total: DIRECTORY_TIME_MAX, attempt: DIRECTORY_TIME_MAX };
+        match self.resolve_at(address, soon).await {
+            Err(MetaError::Unavailable { .. } | MetaError::DeadlineExceeded { .. }) => {
+                if let Some(found) = self.resolve_anywhere(address).await {
+                    return Ok(Some(found));
+                }
+                self.resolve_at(address, self.inner.options.deadlines).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn resolve_at(
+        &self,
+        address: &Address,
+        deadlines: Deadlines,
+    ) -> Result<Option<AccountHandle>, MetaError> {
         let request =
             ResolveRequest { address: address.to_string(), read: Some(ReadAt::Linearizable.into()) };
-        let answer = self.ask(DIRECTORY, |transport| {
+        let answer = self.ask_within(deadlines, DIRECTORY, |transport| {
             let request = request.clone();
             async move { Ok(DirectoryServiceClient::new(transport).resolve(request).await?.into_inner()) }
         });
         let placement = answer.await?.placement.map(PlacementRow::try_from).transpose()?;
         Ok(placement.map(Into::into))
+    }
+
+    /// Asks node after node for what its own replica of the directory holds.
+    async fn resolve_anywhere(&self, address: &Address) -> Option<AccountHandle> {
+        let request = ResolveRequest { address: address.to_string(), read: Some(ReadAt::Local.into()) };
+        for node in self.inner.router.nodes() {
+            let mut client = DirectoryServiceClient::new(node.transport);
+            let answer = tokio::time::timeout(DIRECTORY_TIME_MAX, client.resolve(request.clone())).await;
+            if let Ok(Ok(answer)) = answer
+                && let Some(placement) = answer.into_inner().placement
+                && let Ok(placement) = PlacementRow::try_from(placement)
+            {
+                return Some(placement.into());
+            }
+        }
+        None
     }
 
     /// What logging in needs.

@@ -1,6 +1,7 @@
 //! AdminService: one file for each noun.
 //!
-//! What spans groups (making and deleting accounts) is a chain of steps that are each safe to repeat; a call that
+//! Steps in the directory are taken by the node that leads it: a call that comes to another one is passed on. Steps in
+//! shards go to their leaders, wherever they are. What spans groups (making and deleting accounts) is a chain of steps that are each safe to repeat; a call that
 //! is cut off is taken up again by its repetition.
 
 mod account;
@@ -14,24 +15,40 @@ mod status;
 mod tenant;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use buzon_meta_client::error::MetaError;
+use buzon_meta_client::meta::Meta;
 use buzon_model::command::{Command, DirectoryCommand, ShardCommand};
 use buzon_model::reply::Reply;
 use buzon_proto::pb::admin::v1 as pb;
+use buzon_proto::pb::admin::v1::admin_service_client::AdminServiceClient;
 use buzon_proto::pb::admin::v1::admin_service_server::AdminService;
-use buzon_proto::status::CallError;
+use buzon_proto::status::{CallError, ErrorCode};
 use buzon_types::id::{DIRECTORY, GroupId};
+use tokio::time::Instant;
+use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
+use crate::cluster::peers::Peers;
 use crate::groups::{Groups, Replica};
 use crate::mail::replica;
 use crate::observe::Observer;
 use crate::password::Hasher;
 use refusal::refused;
 
+/// How long a call waits for the directory to have a leader: an election takes one to two seconds.
+const PASS_ON_MAX: Duration = Duration::from_secs(8);
+/// Between two attempts.
+const PASS_ON_PAUSE: Duration = Duration::from_millis(200);
+
 /// The service.
 pub(crate) struct Admin {
     pub(crate) groups: Arc<dyn Groups>,
+    /// Reaches all groups.
+    pub(crate) meta: Meta,
+    /// Reaches the node that leads the directory; none where this is the only node, or the call was passed on already.
+    pub(crate) peers: Option<Peers>,
     pub(crate) observer: Observer,
     pub(crate) hasher: Arc<Hasher>,
 }
@@ -50,8 +67,50 @@ impl Admin {
 
     /// A step in a shard.
     async fn shard(&self, group: GroupId, command: ShardCommand, what: &str) -> Result<Reply, CallError> {
-        let (_, outcome) = replica(&*self.groups, group)?.propose(None, Command::Shard(command)).await?;
+        let (_, outcome) = self.meta.propose(group, Command::Shard(command)).await.map_err(call_error)?;
         outcome.map_err(|rejection| refused(&rejection, what))
+    }
+}
+
+impl Admin {
+    /// Has the node that leads the directory answer, while an election takes its time too.
+    async fn pass_on<T, F>(
+        &self,
+        mut error: CallError,
+        call: impl Fn(AdminServiceClient<Channel>) -> F,
+    ) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let Some(peers) = &self.peers else { return Err(error) };
+        let until = Instant::now() + PASS_ON_MAX;
+        loop {
+            let leader = error.leader.take().or_else(|| self.directory().ok()?.leader());
+            if let Some(leader) = leader {
+                match call(AdminServiceClient::new(peers.channel(&leader.address)?)).await {
+                    Ok(answer) => return Ok(answer.into_inner()),
+                    Err(status) => error = CallError::from(&status),
+                }
+            }
+            let again = matches!(error.code, ErrorCode::NotLeader | ErrorCode::Unavailable);
+            if !again || Instant::now() >= until {
+                return Err(error);
+            }
+            tokio::time::sleep(PASS_ON_PAUSE).await;
+        }
+    }
+}
+
+/// What a call to another node came to, as this service's own error.
+pub(crate) fn call_error(error: MetaError) -> CallError {
+    let outcome = error.outcome();
+    match error {
+        MetaError::Unavailable { source, .. } | MetaError::Internal { source, .. } => source,
+        MetaError::Rejected(rejection) => refused(&rejection, "shard"),
+        MetaError::DeadlineExceeded { .. } => {
+            CallError { outcome, ..CallError::new(ErrorCode::DeadlineExceeded, "no answer in time") }
+        }
+        MetaError::TooLarge { .. } => CallError::new(ErrorCode::Limit, error.to_string()),
     }
 }
 
@@ -65,7 +124,19 @@ macro_rules! calls {
                 request: Request<pb::$request>,
             ) -> Result<Response<pb::$response>, Status> {
                 let (metadata, _, request) = request.into_parts();
-                self.observer.call($name, &metadata, $handler(self, request)).await
+                let handler = async {
+                    match $handler(self, request.clone()).await {
+                        Err(error) if error.code == ErrorCode::NotLeader => {
+                            let passed_on = |mut leader: AdminServiceClient<Channel>| {
+                                let request = request.clone();
+                                async move { leader.$method(request).await }
+                            };
+                            self.pass_on(error, passed_on).await
+                        }
+                        answer => answer,
+                    }
+                };
+                self.observer.call($name, &metadata, handler).await
             })*
         }
     };

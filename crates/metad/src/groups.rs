@@ -11,7 +11,7 @@ use buzon_model::reply::Outcome;
 use buzon_model::row::Tombstone;
 use buzon_model::scope::Need;
 use buzon_model::state::State;
-use buzon_proto::status::{CallError, ErrorCode};
+use buzon_proto::status::{CallError, ErrorCode, LeaderHint};
 use buzon_types::id::{GroupId, LogIndex, MailboxKey, NodeId};
 use buzon_types::request::RequestId;
 use buzon_types::uid::ModSeq;
@@ -74,6 +74,11 @@ pub trait Replica: Send + Sync + 'static {
 
     /// How the group stands, as seen here.
     fn status(&self) -> ReplicaStatus;
+
+    /// Who leads it and where, as far as this node knows.
+    fn leader(&self) -> Option<LeaderHint> {
+        None
+    }
 }
 
 /// How a group stands, as its replica here sees it.

@@ -8,6 +8,7 @@
 
 mod admin;
 pub mod auth;
+pub mod cluster;
 mod directory;
 pub mod groups;
 mod janitor;

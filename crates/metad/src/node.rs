@@ -137,8 +137,12 @@ impl Replica for NodeReplica {
             last_log: status.last,
             applied: status.applied,
             purged: status.purged,
-            voters: status.members.into_keys().collect(),
+            voters: status.voters.into_iter().collect(),
         }
+    }
+
+    fn leader(&self) -> Option<LeaderHint> {
+        self.group.leader()
     }
 }
 
@@ -148,7 +152,7 @@ fn now() -> Timestamp {
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-fn not_leader(leader: Option<LeaderHint>) -> CallError {
+pub(crate) fn not_leader(leader: Option<LeaderHint>) -> CallError {
     CallError { leader, ..CallError::new(ErrorCode::NotLeader, "this node does not lead the group") }
 }
 

@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 
+use buzon_consensus::node::Node;
+use buzon_meta_client::meta::Meta;
 use buzon_proto::pb::admin::v1::admin_service_server::AdminServiceServer;
 use buzon_proto::pb::directory::v1::directory_service_server::DirectoryServiceServer;
 use buzon_proto::pb::mail::v1::mail_service_server::MailServiceServer;
+use buzon_tls::peer::{Only, Role};
 use buzon_types::secret::Secret;
 use opentelemetry::metrics::Meter;
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::admin::Admin;
 use crate::auth::Bearer;
+use crate::cluster::Cluster;
+use crate::cluster::peers::Peers;
 use crate::directory::Directory;
 use crate::groups::Groups;
 use crate::janitor::Janitor;
@@ -59,28 +65,56 @@ impl Server {
         }
     }
 
-    /// MailService, DirectoryService and health: for front ends, in process or over mTLS. Never public.
+    /// MailService, DirectoryService and health: for a front end in this process.
     pub fn internal_routes(&self) -> Routes {
+        Routes::new(self.mail())
+            .add_service(DirectoryServiceServer::new(self.directory()))
+            .add_service(self.health_service())
+    }
+
+    /// What the nodes' listener serves: raft, the cluster and administration to metadata nodes, mail and directory to
+    /// front ends too. `meta` reaches all groups, wherever they are led.
+    pub fn node_routes(&self, node: &Node, cluster: Cluster, meta: &Meta) -> Routes {
+        const NODES: Only = Only(&[Role::Metad, Role::Frontend]);
+        const METADS: Only = Only(&[Role::Metad]);
+        let admin = self.admin(meta, None);
+        node.transport(METADS)
+            .add_service(cluster.service())
+            .add_service(InterceptedService::new(AdminServiceServer::new(admin), METADS))
+            .add_service(InterceptedService::new(self.mail(), NODES))
+            .add_service(InterceptedService::new(DirectoryServiceServer::new(self.directory()), NODES))
+            .add_service(self.health_service())
+    }
+
+    /// AdminService, behind its token, and health, open. `meta` reaches all groups; `peers` the node that leads the
+    /// directory, where there are several.
+    pub fn admin_routes(&self, meta: &Meta, peers: Option<Peers>) -> Routes {
+        let admin = self.admin(meta, peers);
+        Routes::new(AdminServiceServer::with_interceptor(admin, Bearer::new(self.admin_token.clone())))
+            .add_service(self.health_service())
+    }
+
+    fn mail(&self) -> MailServiceServer<Mail> {
         let mail = Mail {
             groups: Arc::clone(&self.groups),
             janitor: self.janitor.clone(),
             observer: self.observer.clone(),
         };
-        let directory = Directory { groups: Arc::clone(&self.groups), observer: self.observer.clone() };
-        Routes::new(MailServiceServer::new(mail).max_decoding_message_size(REQUEST_BYTES_MAX))
-            .add_service(DirectoryServiceServer::new(directory))
-            .add_service(self.health_service())
+        MailServiceServer::new(mail).max_decoding_message_size(REQUEST_BYTES_MAX)
     }
 
-    /// AdminService, behind its token, and health, open.
-    pub fn admin_routes(&self) -> Routes {
-        let admin = Admin {
+    fn directory(&self) -> Directory {
+        Directory { groups: Arc::clone(&self.groups), observer: self.observer.clone() }
+    }
+
+    fn admin(&self, meta: &Meta, peers: Option<Peers>) -> Admin {
+        Admin {
             groups: Arc::clone(&self.groups),
+            meta: meta.clone(),
+            peers,
             observer: self.observer.clone(),
             hasher: Arc::clone(&self.hasher),
-        };
-        Routes::new(AdminServiceServer::with_interceptor(admin, Bearer::new(self.admin_token.clone())))
-            .add_service(self.health_service())
+        }
     }
 
     /// What lets calls through to other services on the admin listener.

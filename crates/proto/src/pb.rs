@@ -37,3 +37,10 @@ pub mod import {
         tonic::include_proto!("buzon.import.v1");
     }
 }
+/// What metadata nodes ask of each other.
+pub mod cluster {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("buzon.cluster.v1");
+    }
+}

@@ -137,16 +137,20 @@ fn code_of_detail(number: i32) -> ErrorCode {
 /// A status that no handler of ours made (the transport's, a proxy's): nothing is known of the write.
 const fn code_of_transport(code: Code) -> ErrorCode {
     match code {
-        // A broken connection reads as Unknown or Cancelled.
-        Code::Unavailable | Code::Cancelled | Code::Unknown | Code::Aborted => ErrorCode::Unavailable,
+        // A broken connection reads as Unknown, Cancelled or Internal, by where it was when it broke.
+        Code::Unavailable | Code::Cancelled | Code::Unknown | Code::Aborted | Code::Internal => {
+            ErrorCode::Unavailable
+        }
         Code::DeadlineExceeded => ErrorCode::DeadlineExceeded,
-        Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => ErrorCode::Invalid,
+        // A node that has no identity yet, or is of an earlier version: another one may serve it.
+        Code::Unimplemented => ErrorCode::Unavailable,
+        Code::InvalidArgument | Code::OutOfRange => ErrorCode::Invalid,
         Code::NotFound => ErrorCode::NotFound,
         Code::AlreadyExists => ErrorCode::AlreadyExists,
         Code::FailedPrecondition => ErrorCode::Precondition,
         Code::ResourceExhausted => ErrorCode::Limit,
         Code::Unauthenticated | Code::PermissionDenied => ErrorCode::Unauthenticated,
-        Code::Ok | Code::Internal | Code::DataLoss => ErrorCode::Internal,
+        Code::Ok | Code::DataLoss => ErrorCode::Internal,
     }
 }
 
@@ -223,8 +227,10 @@ mod tests {
 
     #[test]
     fn of_a_broken_connection_nothing_is_known() {
-        let error = CallError::from(&Status::unknown("h2 protocol error"));
-        assert_eq!((error.code, error.outcome), (ErrorCode::Unavailable, WriteOutcome::Unknown));
+        for status in [Status::unknown("h2 protocol error"), Status::internal("h2 protocol error")] {
+            let error = CallError::from(&status);
+            assert_eq!((error.code, error.outcome), (ErrorCode::Unavailable, WriteOutcome::Unknown));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reaches the admin service: by the files in a data directory, or by endpoint, token and CA.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use buzon_proto::pb::admin::v1::admin_service_client::AdminServiceClient;
@@ -38,6 +38,14 @@ pub(crate) struct Running {
     pub(crate) imap: Option<SocketAddr>,
     pub(crate) lmtp: Option<SocketAddr>,
     pub(crate) http: Option<SocketAddr>,
+    #[serde(default)]
+    pub(crate) internal: Option<SocketAddr>,
+    /// The CA of the admin listener's certificate; the data directory's own when it is not given.
+    #[serde(default)]
+    pub(crate) ca: Option<PathBuf>,
+    /// The file with the token; in the data directory when it is not given.
+    #[serde(default)]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 impl Running {
@@ -88,7 +96,8 @@ pub(crate) async fn channel(connection: &Connection) -> anyhow::Result<(Channel,
             let address = reachable(address);
             // The private certificate names no addresses but loopback; only this server has one from its CA.
             tls = tls.domain_name("localhost");
-            (format!("https://{address}"), token_file(dir), Some(Pki::in_dir(dir).ca))
+            let token = running.token_file.unwrap_or_else(|| token_file(dir));
+            (format!("https://{address}"), token, Some(running.ca.unwrap_or_else(|| Pki::in_dir(dir).ca)))
         }
     };
     let token = std::fs::read_to_string(&token).with_context(|| format!("read token {}", token.display()))?;

@@ -9,16 +9,16 @@ use buzon_consensus::log::options::LogOptions;
 use buzon_consensus::node::{Node, NodeOptions};
 use buzon_meta_client::meta::{Meta, Options as MetaOptions};
 use buzon_meta_store::sqlite::SqliteStore;
-use buzon_meta_store::store::{MetaStore, OutcomeCodec};
+use buzon_meta_store::store::MetaStore;
 use buzon_metad::node::NodeGroups;
 use buzon_metad::server::{Options as MetadOptions, Server as Metad};
-use buzon_model::reply::Outcome;
 use buzon_telemetry::Telemetry;
 use buzon_types::id::{DIRECTORY, GroupId, NodeId};
 use buzon_types::secret::Secret;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::outcomes::Outcomes;
 
 /// The one shard.
 const SHARD: GroupId = GroupId(1);
@@ -32,19 +32,6 @@ pub(super) struct Metadata {
     node: Node,
     pub(super) metad: Metad,
     pub(super) meta: Meta,
-}
-
-/// Outcomes in the records' rows are protobuf.
-struct Outcomes;
-
-impl OutcomeCodec for Outcomes {
-    fn encode(&self, outcome: &Outcome) -> Vec<u8> {
-        buzon_proto::log::encode_outcome(outcome).to_vec()
-    }
-
-    fn decode(&self, bytes: &[u8]) -> Option<Outcome> {
-        buzon_proto::log::decode_outcome(bytes::Bytes::copy_from_slice(bytes)).ok()
-    }
 }
 
 impl Metadata {
@@ -82,7 +69,7 @@ impl Metadata {
         if !identity.founded {
             data_dir.set_founded(identity)?;
         }
-        let admin_token = Secret::new(data_dir.admin_token()?);
+        let admin_token = Secret::new(data_dir.admin_token(config)?);
         let options = MetadOptions { admin_token, meter: telemetry.meter("buzon.metad") };
         let metad = Metad::new(Arc::new(NodeGroups::new(node.clone(), store)), options);
         // One front-end, always the same one.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use buzon_tls::connect::Connector;
 use openraft::SnapshotPolicy;
-use tonic::transport::ClientTlsConfig;
 
 use crate::error::OpenError;
 use crate::log::identity::LogOwner;
@@ -18,8 +18,8 @@ pub struct NodeOptions {
     pub log: LogOptions,
     /// The groups.
     pub raft: RaftOptions,
-    /// How other nodes are called; none only between processes of one machine, and in tests.
-    pub tls: Option<ClientTlsConfig>,
+    /// How other nodes are reached.
+    pub connector: Connector,
     /// Rows of one group held in memory.
     pub cache_bytes_max: usize,
 }
@@ -30,7 +30,7 @@ const CACHE_BYTES_MAX: usize = 64 << 20;
 impl NodeOptions {
     /// The defaults.
     pub fn new(owner: LogOwner, log: LogOptions) -> Self {
-        Self { owner, log, raft: RaftOptions::default(), tls: None, cache_bytes_max: CACHE_BYTES_MAX }
+        Self { owner, log, raft: RaftOptions::default(), connector: Connector::default(), cache_bytes_max: CACHE_BYTES_MAX }
     }
 }
 

@@ -97,7 +97,7 @@ impl TestNode {
         options.raft = self.options.clone();
         let backend = Arc::new(RaftEngineLog::open_with(&options.log, &Arc::new(self.disk.clone()))?);
         let node = Node::open_over(backend, options, Arc::clone(&store), Arc::new(AbortProcess)).await?;
-        let routes = node.transport();
+        let routes = node.transport(Ok);
         let serve = tonic::transport::Server::builder().tcp_nodelay(true).add_routes(routes);
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {

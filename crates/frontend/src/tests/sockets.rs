@@ -17,7 +17,7 @@ use crate::imap::{Imap, Security};
 use crate::limits::ConnectionLimits;
 use crate::listener::Listeners;
 use crate::options::ImapOptions;
-use crate::tls::Certificate;
+use buzon_tls::certificate::Certificate;
 
 /// Writes a certificate for itself; returns a client configuration that trusts it alone.
 fn certify(folder: &Path) -> Arc<ClientConfig> {

@@ -1,16 +1,16 @@
 //! One account: what it is, and changes of it.
 
 use buzon_model::command::{DirectoryCommand, ShardCommand};
-use buzon_model::read::ReadAt;
-use buzon_model::row::{AccountRow, AccountState, PlacementRow, PlacementState, Quota};
-use buzon_model::scope::Need;
+use buzon_meta_client::error::MetaError;
+use buzon_model::read::{ReadAt, UsageRead};
+use buzon_model::reply::Rejection;
+use buzon_model::row::{AccountState, PlacementRow, PlacementState, Quota};
 use buzon_proto::pb::admin::v1 as pb;
 use buzon_proto::status::{CallError, ErrorCode};
 use buzon_types::secret::Secret;
 
-use super::Admin;
 use super::find::address;
-use crate::mail::replica;
+use super::{Admin, call_error};
 
 pub(super) async fn get(admin: &Admin, request: pb::GetAccountRequest) -> Result<pb::Account, CallError> {
     let placement = admin.placement(&address(&request.address)?).await?;
@@ -103,22 +103,18 @@ impl Admin {
         self.account(placement).await
     }
 
-    /// An account's row in its shard; `None` while it is being made or deleted.
-    pub(super) async fn account_row(
-        &self,
-        placement: &PlacementRow,
-    ) -> Result<Option<AccountRow>, CallError> {
-        let account = placement.account;
-        let shard = replica(&*self.groups, placement.shard)?;
-        let found = shard.read(ReadAt::Linearizable, [Need::Account(account)], |state| {
-            state.account(account).map(|account| account.row.clone())
-        });
-        Ok(found.await?.value)
+    /// What its shard says of an account; `None` while it is being made or deleted.
+    pub(super) async fn usage(&self, placement: &PlacementRow) -> Result<Option<UsageRead>, CallError> {
+        match self.meta.usage(&placement.clone().into(), ReadAt::Linearizable).await {
+            Ok(usage) => Ok(Some(usage.value)),
+            Err(MetaError::Rejected(Rejection::NoSuchAccount)) => Ok(None),
+            Err(error) => Err(call_error(error)),
+        }
     }
 
     /// All that is known of an account.
     pub(super) async fn account(&self, placement: &PlacementRow) -> Result<pb::Account, CallError> {
-        let row = self.account_row(placement).await?;
+        let row = self.usage(placement).await?;
         let tenant = self.tenant(placement.tenant).await?.name;
         let mut answer = listed(placement, &tenant, row.as_ref().map(|row| row.state));
         answer.aliases = self.aliases(placement).await?;

@@ -38,7 +38,7 @@ pub(super) async fn create(
     let created_at = Timestamp::default();
     let placement =
         PlacementRow { account, tenant, address: address.clone(), shard, epoch, state, created_at };
-    if admin.account_row(&placement).await?.is_some() {
+    if admin.usage(&placement).await?.is_some() {
         // An earlier call got this far; this one's password and quota hold.
         admin.shard(shard, ShardCommand::SetCredential { account, credential }, &what).await?;
         admin.shard(shard, ShardCommand::SetQuota { account, quota }, &what).await?;

@@ -6,10 +6,9 @@ use buzon_model::row::PlacementState;
 use buzon_proto::pb::admin::v1 as pb;
 use buzon_proto::status::{CallError, ErrorCode};
 
-use super::Admin;
 use super::find::address;
 use super::refusal::refused;
-use crate::mail::replica;
+use super::{Admin, call_error};
 
 pub(super) async fn delete(
     admin: &Admin,
@@ -26,9 +25,8 @@ pub(super) async fn delete(
     if placement.state != PlacementState::Deleting {
         admin.direct(DirectoryCommand::BeginDeleteAccount(account), &what).await?;
     }
-    let shard = replica(&*admin.groups, placement.shard)?;
     let delete = Command::Shard(ShardCommand::DeleteAccount(account));
-    match shard.propose(None, delete).await?.1 {
+    match admin.meta.propose(placement.shard, delete).await.map_err(call_error)?.1 {
         // Never made, or hidden by an earlier call.
         Ok(_) | Err(Rejection::NoSuchAccount) => {}
         Err(rejection) => return Err(refused(&rejection, &what)),

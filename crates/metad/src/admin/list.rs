@@ -2,20 +2,20 @@
 
 use std::collections::HashSet;
 
+use buzon_meta_client::error::MetaError;
 use buzon_model::read::ReadAt;
+use buzon_model::reply::Rejection;
 use buzon_model::row::MailboxRow;
 use buzon_proto::pb::admin::v1 as pb;
 use buzon_proto::status::CallError;
 use buzon_types::id::AccountId;
 
-use super::Admin;
+use super::{Admin, call_error};
 use super::account::listed;
 use super::domain::Names;
 use super::find::{address, page_rows};
 use super::refusal::{invalid, not_found};
 use crate::groups::cold;
-use crate::mail::list::list;
-use crate::mail::replica;
 
 pub(super) async fn accounts(
     admin: &Admin,
@@ -38,7 +38,7 @@ pub(super) async fn accounts(
     let mut names = Names::default();
     let mut accounts = Vec::with_capacity(rows.len());
     for row in &rows {
-        let state = admin.account_row(row).await?.map(|row| row.state);
+        let state = admin.usage(row).await?.map(|row| row.state);
         accounts.push(listed(row, names.of(admin, row.tenant).await?, state));
     }
     Ok(pb::ListAccountsResponse { accounts, next_page })
@@ -49,11 +49,10 @@ pub(super) async fn mailboxes(
     request: pb::ListMailboxesRequest,
 ) -> Result<pb::ListMailboxesResponse, CallError> {
     let placement = admin.placement(&address(&request.address)?).await?;
-    let shard = replica(&*admin.groups, placement.shard)?;
-    let listed = list(&*shard, placement.account, ReadAt::Linearizable).await;
-    let listed = listed.map_err(|error| match error.code {
-        buzon_proto::status::ErrorCode::NotFound => not_found("account", &request.address),
-        _ => error,
+    let listed = admin.meta.list_mailboxes(&placement.into(), ReadAt::Linearizable).await;
+    let listed = listed.map_err(|error| match error {
+        MetaError::Rejected(Rejection::NoSuchAccount) => not_found("account", &request.address),
+        error => call_error(error),
     })?;
     let subscribed: HashSet<_> = listed.value.subscriptions.iter().collect();
     let answer = |row: &MailboxRow| mailbox(row, subscribed.contains(&row.name));

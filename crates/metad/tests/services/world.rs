@@ -73,7 +73,7 @@ impl World {
             request.metadata_mut().insert("authorization", format!("Bearer {TOKEN}").parse().unwrap());
             Ok(request)
         };
-        let transport = Transport::in_process(self.server.admin_routes());
+        let transport = Transport::in_process(self.server.admin_routes(&self.meta, None));
         AdminServiceClient::with_interceptor(transport, token)
     }
 

@@ -11,7 +11,7 @@ use buzon_frontend::limits::ConnectionLimits;
 use buzon_frontend::listener::Listeners;
 use buzon_frontend::lmtp::{Dependencies as LmtpDependencies, Lmtp, Options as LmtpOptions};
 use buzon_frontend::options::ImapOptions;
-use buzon_frontend::tls::Certificate;
+use buzon_tls::certificate::Certificate;
 use buzon_meta_client::meta::Meta;
 use buzon_telemetry::Telemetry;
 use tokio_rustls::TlsAcceptor;
@@ -20,19 +20,19 @@ use crate::config::{Config, OverQuota};
 use crate::ctl::connection::Running;
 
 /// What the listeners share.
-pub(super) struct Parts<'a> {
-    pub(super) config: &'a Config,
-    pub(super) meta: &'a Meta,
-    pub(super) bodies: &'a Bodies,
-    pub(super) budget: &'a Budget,
-    pub(super) certificate: &'a Arc<Certificate>,
+pub(crate) struct Parts<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) meta: &'a Meta,
+    pub(crate) bodies: &'a Bodies,
+    pub(crate) budget: &'a Budget,
+    pub(crate) certificate: &'a Arc<Certificate>,
 }
 
 /// Binds them; notes where they are.
 ///
 /// # Errors
 /// If an address cannot be bound; names the setting.
-pub(super) async fn listen(
+pub(crate) async fn listen(
     parts: &Parts<'_>,
     listeners: &Listeners,
     telemetry: &Telemetry,

@@ -1,26 +1,24 @@
-//! TLS for all listeners: one certificate from files, read again when they change, without dropping connections.
+//! The certificate that clients are shown: one from files, read again when they change, without dropping connections.
 //!
 //! Certificates are chosen at each handshake from an atomic pointer, so that every acceptor made from one
 //! [`Certificate`] follows it. aws-lc-rs is the only provider of cryptography.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use tokio_util::sync::CancellationToken;
 
+use crate::files::{follow, read_key, read_roots};
+
 /// Changed files are noticed within this time.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Output that TLS holds for a connection at most; the wire flushes far before.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A peer that takes longer for its handshake is given up.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(20);
 
 /// A certificate chain and its key, from PEM files.
@@ -60,7 +58,7 @@ impl Certificate {
     /// # Errors
     /// If they hold no certificate chain and key that go together.
     pub fn open(chain: &Path, key: &Path) -> Result<Arc<Self>, TlsError> {
-        let current = ArcSwap::from_pointee(read(chain, key)?);
+        let current = ArcSwap::from_pointee(read_key(chain, key)?);
         Ok(Arc::new(Self { chain: chain.to_owned(), key: key.to_owned(), current }))
     }
 
@@ -88,11 +86,7 @@ impl Certificate {
     /// # Errors
     /// If the file holds no CA.
     pub fn server_config_asking(self: &Arc<Self>, client_ca: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-        let of = |source| TlsError::Read { path: client_ca.to_owned(), source };
-        let mut roots = RootCertStore::empty();
-        for ca in CertificateDer::pem_file_iter(client_ca).map_err(of)? {
-            roots.add(ca.map_err(of)?).map_err(TlsError::Unusable)?;
-        }
+        let roots = read_roots(client_ca)?;
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .allow_unauthenticated()
@@ -112,24 +106,19 @@ impl Certificate {
         self.follow_every(LOOK_EVERY, stop).await;
     }
 
-    pub(crate) async fn follow_every(self: Arc<Self>, pause: Duration, stop: CancellationToken) {
-        let mut known = self.stamps();
-        while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
-            let stamps = self.stamps();
-            if stamps != known {
-                known = stamps;
-                self.reload();
-            }
-        }
+    /// As [`Certificate::follow`], looking as often as told: for tests.
+    pub async fn follow_every(self: Arc<Self>, pause: Duration, stop: CancellationToken) {
+        follow(vec![self.chain.clone(), self.key.clone()], pause, stop, || self.reload()).await;
     }
 
-    #[cfg(test)]
-    pub(crate) fn current(&self) -> Arc<CertifiedKey> {
+    /// What the next handshake shows.
+    pub fn current(&self) -> Arc<CertifiedKey> {
         self.current.load_full()
     }
 
-    pub(crate) fn reload(&self) {
-        match read(&self.chain, &self.key) {
+    /// Reads the files again.
+    pub fn reload(&self) {
+        match read_key(&self.chain, &self.key) {
             Ok(certificate) => {
                 self.current.store(Arc::new(certificate));
                 tracing::info!(chain = %self.chain.display(), "certificate read again");
@@ -142,29 +131,10 @@ impl Certificate {
             }
         }
     }
-
-    fn stamps(&self) -> [Option<SystemTime>; 2] {
-        let changed = |path: &Path| -> io::Result<SystemTime> { std::fs::metadata(path)?.modified() };
-        [changed(&self.chain).ok(), changed(&self.key).ok()]
-    }
 }
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.current.load_full())
     }
-}
-
-fn read(chain: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
-    let of = |path: &Path| {
-        let path = path.to_owned();
-        move |source| TlsError::Read { path, source }
-    };
-    let certificates = CertificateDer::pem_file_iter(chain).map_err(of(chain))?;
-    let certificates = certificates.collect::<Result<Vec<_>, _>>().map_err(of(chain))?;
-    if certificates.is_empty() {
-        return Err(TlsError::Empty { path: chain.to_owned() });
-    }
-    let key = PrivateKeyDer::from_pem_file(key).map_err(of(key))?;
-    CertifiedKey::from_der(certificates, key, &aws_lc_rs::default_provider()).map_err(TlsError::Unusable)
 }
