@@ -11,6 +11,7 @@ use crate::imap::Imap;
 use crate::server::Server;
 
 pub mod check;
+pub mod endure;
 pub mod letter;
 pub mod model;
 pub mod person;

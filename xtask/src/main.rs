@@ -22,7 +22,9 @@ usage: cargo xtask COMMAND
                   crash and model runs
   fuzz [SECONDS]  each fuzz target for so long (60)
   bench [FILTER]  the benchmarks
-  dev             a demo server from a debug build";
+  dev             a cluster on this machine: three metadata nodes, two front-ends, an S3 server
+  dev --status | --kill-leader | --kill-frontend | --kill-database | --stop
+                  says or does so with the one that runs";
 
 fn main() -> ExitCode {
     // From wherever in the tree it was called.
@@ -42,7 +44,8 @@ fn main() -> ExitCode {
         ["fuzz", seconds] => seconds.parse().context("SECONDS is a number").and_then(fuzz::run),
         ["bench"] => cargo(&["bench", "-p", "buzon-benches"]),
         ["bench", filter] => cargo(&["bench", "-p", "buzon-benches", "--", filter]),
-        ["dev"] => cargo(&["run", "-p", "buzon", "--", "standalone", "--demo"]),
+        ["dev"] => packages::install().and_then(|()| dev(None)),
+        ["dev", command] if command.starts_with("--") => dev(command.strip_prefix("--")),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             Ok(())
@@ -84,6 +87,15 @@ fn one_tls_provider() -> anyhow::Result<()> {
         bail!("a second TLS provider is in the tree:\n{}", String::from_utf8_lossy(&tree.stdout));
     }
     Ok(())
+}
+
+/// The cluster, or a word to the one that runs.
+fn dev(command: Option<&str>) -> anyhow::Result<()> {
+    cargo(&["build", "--workspace", "--all-features", "--bins"])?;
+    let target = env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+    let mut cluster = Command::new(format!("{target}/debug/dev-cluster"));
+    cluster.arg(format!("{target}/dev.sock")).args(command);
+    run(&mut cluster)
 }
 
 fn fix() -> anyhow::Result<()> {

@@ -36,14 +36,25 @@ impl std::fmt::Display for Violation {
 impl std::error::Error for Violation {}
 
 /// Fails with a [`Violation`] unless a claim holds.
+///
+/// A passing refusal is none: the text then tells of one, and the outcome is unknown.
 macro_rules! claim {
     ($claim:expr, $($text:tt)+) => {
         if !$claim {
-            return Err($crate::load::person::Violation(format!($($text)+)).into());
+            let text = format!($($text)+);
+            if $crate::load::person::is_passing(&text) {
+                return Err(anyhow::anyhow!(text));
+            }
+            return Err($crate::load::person::Violation(text).into());
         }
     };
 }
 pub(crate) use claim;
+
+/// Whether an answer says that the service is away for now (RFC 5530 §3, RFC 5321 §4.2.1).
+pub(crate) fn is_passing(text: &str) -> bool {
+    text.contains("NO [UNAVAILABLE]") || text.contains("\"451 ") || text.contains("\"421 ")
+}
 
 /// Where the server is now.
 #[derive(Debug, Clone)]
@@ -107,7 +118,7 @@ impl Person {
         }
     }
 
-    fn work_until(&mut self, at: &Addresses, stop: &AtomicBool) -> anyhow::Result<()> {
+    pub(super) fn work_until(&mut self, at: &Addresses, stop: &AtomicBool) -> anyhow::Result<()> {
         let imap = Imap::login(at.imaps, &at.ca, &self.user, &self.password)?;
         let mut work = Work { imap, lmtp: Lmtp::connect(at.lmtp)?, selected: "" };
         self.select(&mut work, "INBOX")?;

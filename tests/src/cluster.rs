@@ -1,0 +1,311 @@
+//! A cluster of real processes on loopback: metadata nodes with a Postgres each, front-ends, one S3 server.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use buzon_meta_store::testing::TestPostgres;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::load::person::Addresses;
+use crate::process::Process;
+use crate::s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
+use crate::server::binary;
+
+/// A debug build on a busy machine starts well within this.
+const START_MAX: Duration = Duration::from_secs(120);
+/// After everything is healed the cluster must serve again within this (issue of the fault suite: 10 s), with room for a
+/// busy machine.
+const HEAL_MAX: Duration = Duration::from_secs(60);
+
+/// How large.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Metadata nodes.
+    pub metads: usize,
+    /// Front-ends.
+    pub frontends: usize,
+    /// Shards.
+    pub shards: usize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Metadata nodes; node ids are one more than their places here.
+    pub metads: Vec<Process>,
+    /// Front-ends.
+    pub frontends: Vec<Process>,
+    /// Each metadata node's database.
+    pub databases: Vec<TestPostgres>,
+    /// The object store.
+    pub s3: S3,
+    addresses: Vec<String>,
+    dir: TempDir,
+    runtime: Runtime,
+}
+
+impl Cluster {
+    /// Founded and serving.
+    ///
+    /// # Errors
+    /// If something does not start; with its log.
+    pub fn start(size: Size) -> anyhow::Result<Self> {
+        let mut cluster = Self::prepare(size)?;
+        for metad in &mut cluster.metads {
+            metad.start()?;
+        }
+        for metad in &mut cluster.metads {
+            metad.wait_line("listening", START_MAX)?;
+        }
+        cluster.init(size.shards)?;
+        for metad in &mut cluster.metads {
+            metad.wait_line("ready", START_MAX)?;
+        }
+        for frontend in &mut cluster.frontends {
+            frontend.start()?;
+        }
+        for frontend in &mut cluster.frontends {
+            frontend.wait_line("ready", START_MAX)?;
+        }
+        Ok(cluster)
+    }
+
+    /// Everything is there, nothing of ours runs yet.
+    ///
+    /// # Errors
+    /// If databases or the S3 server do not start.
+    pub fn prepare(size: Size) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("buzon-cluster-").tempdir()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let s3 = S3::start()?;
+        std::fs::write(dir.path().join("token"), "a token for tests")?;
+        std::fs::write(dir.path().join("s3-secret"), SECRET_KEY)?;
+        let pki = dir.path().join("pki");
+        run(Command::new(binary()?).args(["pki", "init"]).arg(&pki))?;
+        issue(&pki, "metad", "metad")?;
+        issue(&pki, "frontend", "frontend")?;
+        let addresses = free_addresses(size.metads)?;
+        let mut cluster = Self {
+            metads: Vec::new(),
+            frontends: Vec::new(),
+            databases: Vec::new(),
+            s3,
+            addresses,
+            dir,
+            runtime,
+        };
+        for at in 0..size.metads {
+            cluster.databases.push(cluster.runtime.block_on(TestPostgres::start()));
+            let name = format!("metad-{}", at + 1);
+            let config = cluster.metad_config(at);
+            cluster.metads.push(Process::new("metad", &name, cluster.dir.path(), &config)?);
+        }
+        for at in 0..size.frontends {
+            let name = format!("frontend-{}", at + 1);
+            let config = cluster.frontend_config(&name);
+            cluster.frontends.push(Process::new("frontend", &name, cluster.dir.path(), &config)?);
+        }
+        Ok(cluster)
+    }
+
+    /// `buzon ctl cluster init` with all nodes.
+    ///
+    /// # Errors
+    /// If it fails; with what it said.
+    pub fn init(&self, shards: usize) -> anyhow::Result<Value> {
+        let (nodes, shards) = (self.addresses.join(","), shards.to_string());
+        self.ctl(0, &["cluster", "init", "--nodes", &nodes, "--shards", &shards])
+    }
+
+    fn metad_config(&self, at: usize) -> String {
+        let (dir, address) = (self.dir.path().display(), &self.addresses[at]);
+        let database = self.databases[at].options();
+        let port = address.rsplit_once(':').map_or("0", |(_, port)| port);
+        format!(
+            "data_dir = \"{dir}/metad-{number}/data\"\nhost_name = \"metad-{number}\"\n\
+             [listen]\ninternal = \"127.0.0.1:{port}\"\nadmin = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
+             [cluster]\naddress = \"{address}\"\n{tls}\
+             [database]\nhost = \"{host}\"\nport = {db_port}\nuser = \"{user}\"\ndatabase = \"{database}\"\n\
+             [admin]\ntoken_file = \"{dir}/token\"\n",
+            number = at + 1,
+            tls = self.tls("metad"),
+            host = database.host,
+            db_port = database.port,
+            user = database.user,
+            database = database.database,
+        )
+    }
+
+    fn frontend_config(&self, name: &str) -> String {
+        let dir = self.dir.path().display();
+        let metads: Vec<String> = self.addresses.iter().map(|address| format!("\"{address}\"")).collect();
+        format!(
+            "data_dir = \"{dir}/{name}/data\"\nhost_name = \"localhost\"\n\
+             [listen]\nimaps = \"127.0.0.1:0\"\nimap = \"off\"\nlmtp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\
+             http = \"127.0.0.1:0\"\n\
+             [cluster]\nmetads = [{metads}]\n{tls}\
+             [admin]\ntoken_file = \"{dir}/token\"\n\
+             [bodies.s3]\nendpoint = \"{endpoint}\"\nbucket = \"{BUCKET}\"\naccess_key_id = \"{ACCESS_KEY}\"\n\
+             secret_access_key_file = \"{dir}/s3-secret\"\n",
+            metads = metads.join(", "),
+            tls = self.tls("frontend"),
+            endpoint = self.s3.endpoint,
+        )
+    }
+
+    fn tls(&self, name: &str) -> String {
+        let pki = self.dir.path().join("pki");
+        let pki = pki.display();
+        format!(
+            "ca = \"{pki}/ca.pem\"\ncertificate = \"{pki}/{name}.pem\"\nkey = \"{pki}/{name}-key.pem\"\n"
+        )
+    }
+
+    /// `buzon ctl …` at a metadata node, whatever it ends with.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn ctl_output(&self, metad: usize, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
+        let mut command = Command::new(binary()?);
+        command.args(["ctl", "--json", "--data-dir"]).arg(self.metads[metad].data_dir()).args(arguments);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut stdin = child.stdin.take().context("its standard input")?;
+        let _ = std::io::Write::write_all(&mut stdin, input.as_bytes()); // it may not read
+        drop(stdin);
+        Ok(child.wait_with_output()?)
+    }
+
+    /// `buzon ctl --json …` at a metadata node, with standard input.
+    ///
+    /// # Errors
+    /// If it fails; with what it said.
+    pub fn ctl_with(&self, metad: usize, arguments: &[&str], input: &str) -> anyhow::Result<Value> {
+        let output = self.ctl_output(metad, arguments, input)?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "ctl {arguments:?}: {}: {error}", output.status);
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// `buzon ctl --json …` at a metadata node.
+    ///
+    /// # Errors
+    /// If it fails; with what it said.
+    pub fn ctl(&self, metad: usize, arguments: &[&str]) -> anyhow::Result<Value> {
+        self.ctl_with(metad, arguments, "")
+    }
+
+    /// An account with that password; its tenant `test` and its domain are made when they are missing.
+    ///
+    /// # Errors
+    /// If something is refused.
+    pub fn account(&self, address: &str, password: &str) -> anyhow::Result<Value> {
+        let domain = address.rsplit_once('@').context("an address")?.1;
+        let _ = self.ctl(0, &["tenant", "create", "test"]); // may be there
+        let _ = self.ctl(0, &["domain", "add", "test", domain]);
+        self.ctl_with(0, &["account", "create", address], password)
+    }
+
+    /// Where a front-end is.
+    ///
+    /// # Errors
+    /// If it has not said so.
+    pub fn front(&self, at: usize) -> anyhow::Result<Addresses> {
+        let (frontend, running) = (&self.frontends[at], self.frontends[at].running()?);
+        let address = |name: &str| -> anyhow::Result<SocketAddr> {
+            running[name].as_str().with_context(|| format!("no listener {name}"))?.parse().map_err(Into::into)
+        };
+        Ok(Addresses {
+            imaps: address("imaps")?,
+            lmtp: address("lmtp")?,
+            ca: frontend.data_dir().join("pki/ca.pem"),
+        })
+    }
+
+    /// Who leads a group, as a node that runs says: the place of a metadata node.
+    ///
+    /// # Errors
+    /// If nobody says.
+    pub fn leader(&self, group: u64) -> anyhow::Result<usize> {
+        let until = Instant::now() + HEAL_MAX;
+        loop {
+            for at in 0..self.metads.len() {
+                let Ok(Value::Array(rows)) = self.ctl(at, &["status"]) else { continue };
+                let of = rows.iter().find(|row| row["group"] == group);
+                let leader = of.and_then(|row| row["leader"].as_u64());
+                if let Some(leader) = leader.filter(|leader| *leader == at as u64 + 1) {
+                    return Ok(leader as usize - 1);
+                }
+            }
+            ensure!(Instant::now() < until, "group {group} has no leader for {HEAL_MAX:?}");
+            std::thread::sleep(Duration::from_millis(50)); // there is no event to wait for
+        }
+    }
+
+    /// Starts a metadata node again and waits until it serves.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn restart_metad(&mut self, at: usize) -> anyhow::Result<()> {
+        self.metads[at].start()?;
+        self.metads[at].wait_line("ready", START_MAX)
+    }
+
+    /// Starts a front-end again and waits until it serves. Its ports are new.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn restart_frontend(&mut self, at: usize) -> anyhow::Result<()> {
+        self.frontends[at].start()?;
+        self.frontends[at].wait_line("ready", START_MAX)
+    }
+
+    /// Kills a node's database, all of it.
+    pub fn crash_database(&mut self, at: usize) {
+        self.databases[at].crash();
+    }
+
+    /// Starts it again.
+    pub fn resume_database(&mut self, at: usize) {
+        let Self { databases, runtime, .. } = self;
+        runtime.block_on(databases[at].resume());
+    }
+
+    /// Lines of all logs that a human must look at.
+    pub fn complaints(&self) -> Vec<String> {
+        self.metads.iter().chain(&self.frontends).flat_map(Process::complaints).collect()
+    }
+
+    /// A folder for files of the test.
+    pub fn scratch(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The CA of the nodes.
+    pub fn ca(&self) -> PathBuf {
+        self.dir.path().join("pki/ca.pem")
+    }
+}
+
+fn issue(pki: &Path, role: &str, name: &str) -> anyhow::Result<()> {
+    let mut command = Command::new(binary()?);
+    command.args(["pki", "issue"]).arg(pki).args(["--role", role, "--name", name]);
+    run(command.args(["--host", "localhost", "--host", "127.0.0.1"]))
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let output = command.output()?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// Ports that nobody listens on now; all are held until the last is found, so that they differ.
+fn free_addresses(count: usize) -> anyhow::Result<Vec<String>> {
+    let held = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
+    held.iter().map(|listener| Ok(format!("localhost:{}", listener.local_addr()?.port()))).collect()
+}

@@ -1,0 +1,58 @@
+//! A cluster of real processes with real Postgres and S3: founded by one command, serving through faults.
+
+use std::time::{Duration, Instant};
+
+use buzon_tests::cluster::{Cluster, Size};
+use buzon_tests::imap::Imap;
+use buzon_tests::lmtp::Lmtp;
+
+const SMALL: Size = Size { metads: 3, frontends: 2, shards: 4 };
+
+#[test]
+fn a_founded_cluster_delivers_and_serves_through_every_front_end_and_init_may_be_repeated() -> anyhow::Result<()> {
+    let cluster = Cluster::start(SMALL)?;
+    cluster.account("ana@example.com", "word")?;
+    let again = cluster.init(SMALL.shards)?;
+    assert_eq!(again.as_array().map(Vec::len), Some(SMALL.metads), "{again}");
+    // Administration works at every node, whoever leads the directory.
+    for metad in 0..SMALL.metads {
+        assert_eq!(cluster.ctl(metad, &["account", "show", "ana@example.com"])?["status"], "active");
+    }
+    let (first, second) = (cluster.front(0)?, cluster.front(1)?);
+    let mut idle = Imap::login(second.imaps, &second.ca, "ana@example.com", "word")?;
+    idle.ok("SELECT INBOX")?;
+    let tag = idle.idle()?;
+    let mut lmtp = Lmtp::connect(first.lmtp)?;
+    lmtp.deliver("bob@example.net", &["ana@example.com"], b"Subject: hello\r\n\r\nthere\r\n")?;
+    let news = idle.response()?;
+    assert_eq!(news.text, "* 1 EXISTS");
+    idle.done(&tag)?;
+    let fetched = idle.ok("FETCH 1 BODY.PEEK[TEXT]")?.fetched()?;
+    assert_eq!(fetched[0].item("BODY[TEXT]")?.bytes()?, b"there\r\n");
+    assert_eq!(cluster.complaints(), Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn sessions_stay_and_go_on_when_a_leader_is_killed() -> anyhow::Result<()> {
+    let mut cluster = Cluster::start(SMALL)?;
+    let account = cluster.account("ana@example.com", "word")?;
+    let shard = account["shard"].as_u64().unwrap_or_default();
+    let front = cluster.front(0)?;
+    let mut imap = Imap::login(front.imaps, &front.ca, "ana@example.com", "word")?;
+    imap.ok("SELECT INBOX")?;
+    for round in 1..=3 {
+        let leader = cluster.leader(shard)?;
+        cluster.metads[leader].kill();
+        let killed = Instant::now();
+        let answer = imap.append("INBOX", "(\\Seen)", format!("Subject: {round}\r\n\r\n").as_bytes())?;
+        assert!(answer.is_ok(), "{}", answer.status);
+        println!("served again after {:?}", killed.elapsed());
+        assert!(killed.elapsed() < Duration::from_secs(30));
+        cluster.restart_metad(leader)?;
+    }
+    let other = cluster.front(1)?;
+    let mut imap = Imap::login(other.imaps, &other.ca, "ana@example.com", "word")?;
+    assert_eq!(imap.ok("STATUS INBOX (MESSAGES)")?.status_items()?["MESSAGES"], 3);
+    Ok(())
+}

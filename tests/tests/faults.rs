@@ -1,0 +1,213 @@
+//! Faults of a cluster under load: whatever happens, what was acknowledged is there, UIDs stay, nothing is done by half;
+//! and once all is healed, the cluster serves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, ensure};
+use buzon_tests::cluster::{Cluster, Size};
+use buzon_tests::load::endure::Fronts;
+use buzon_tests::load::person::Person;
+use buzon_tests::s3::Mood;
+use buzon_tests::seed::{is_long, seed};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+const SIZE: Size = Size { metads: 3, frontends: 2, shards: 4 };
+const PEOPLE: u64 = 4;
+const PASSWORD: &str = "load test";
+/// The suite's own demand, with room for a debug build on a busy machine.
+const HEALED_WITHIN: Duration = Duration::from_secs(30);
+
+/// A cluster with people at work.
+struct Trial {
+    cluster: Cluster,
+    fronts: Arc<Fronts>,
+    people: Vec<Person>,
+}
+
+impl Trial {
+    fn start(seed: u64) -> anyhow::Result<Self> {
+        let cluster = Cluster::start(SIZE)?;
+        let mut people = Vec::new();
+        for number in 0..PEOPLE {
+            let user = format!("p{number}@load.example");
+            cluster.account(&user, PASSWORD)?;
+            people.push(Person::new(&user, PASSWORD, seed.wrapping_mul(1000) + number));
+        }
+        let mut trial = Self { cluster, fronts: Arc::default(), people };
+        trial.note_fronts()?;
+        Ok(trial)
+    }
+
+    fn note_fronts(&mut self) -> anyhow::Result<()> {
+        let fronts = (0..SIZE.frontends).map(|at| self.cluster.front(at)).collect::<anyhow::Result<_>>()?;
+        *self.fronts.lock() = fronts;
+        Ok(())
+    }
+
+    /// Has everybody work while `trouble` comes and goes; then all must be settled, in time.
+    fn under_load(
+        &mut self,
+        trouble: impl FnOnce(&mut Cluster, &Fronts) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let (stop, fronts, cluster) = (AtomicBool::new(false), &self.fronts, &mut self.cluster);
+        let people = &mut self.people;
+        std::thread::scope(|scope| {
+            let endure = |person| {
+                let (stop, fronts) = (&stop, Arc::clone(fronts));
+                scope.spawn(move || Person::endure(person, &fronts, stop))
+            };
+            let threads: Vec<_> = people.iter_mut().map(endure).collect();
+            let troubled = trouble(cluster, fronts);
+            let healed = Instant::now();
+            stop.store(true, Ordering::Release);
+            let mut settled = Ok(());
+            for thread in threads {
+                let done = thread.join().map_err(|_| anyhow!("a thread of the load panicked"));
+                settled = settled.and(done.and_then(|it| it));
+            }
+            let logs = || format!("what the processes complain of:\n{}", cluster.complaints().join("\n"));
+            settled.and(troubled).with_context(logs)?;
+            ensure!(healed.elapsed() < HEALED_WITHIN, "settled only {:?} after all was healed", healed.elapsed());
+            Ok(())
+        })
+    }
+
+    /// Every account, whole, through every front-end; and what each did.
+    fn finish(mut self, what: &str) -> anyhow::Result<()> {
+        let fronts = self.fronts.lock().clone();
+        for (person, front) in self.people.iter_mut().flat_map(|it| std::iter::once((it, &fronts[0]))) {
+            person.check(front, buzon_tests::load::check::Bodies::All).context(what.to_owned())?;
+        }
+        for person in &mut self.people {
+            for front in &fronts[1..] {
+                person.check(front, buzon_tests::load::check::Bodies::Some(10)).context(what.to_owned())?;
+            }
+        }
+        let acknowledged: u64 = self.people.iter().map(|person| person.acknowledged).sum();
+        let unknown: Vec<u64> = (0..2).map(|at| self.people.iter().map(|it| it.unknown[at]).sum()).collect();
+        println!("{what}: {acknowledged} acknowledged changes; of the unanswered ones {} were done, {} not", unknown[0], unknown[1]);
+        ensure!(acknowledged > 0, "nothing was acknowledged");
+        Ok(())
+    }
+}
+
+/// Lets the load run on: the time is the point.
+fn meanwhile(milliseconds: u64) {
+    std::thread::sleep(Duration::from_millis(milliseconds));
+}
+
+#[test]
+fn kill_9_of_any_process_loses_nothing() -> anyhow::Result<()> {
+    let (seed, rounds) = (seed("faults"), if is_long() { 60 } else { 8 });
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut trial = Trial::start(seed)?;
+    trial.under_load(|cluster, fronts| {
+        for round in 0..rounds {
+            meanwhile(random.random_range(300..1500));
+            match round % 4 {
+                0 | 1 => {
+                    let at = if round % 4 == 0 { cluster.leader(1)? } else { random.random_range(0..SIZE.metads) };
+                    cluster.metads[at].kill();
+                    meanwhile(random.random_range(0..2000));
+                    cluster.restart_metad(at)?;
+                }
+                2 => {
+                    let at = random.random_range(0..SIZE.frontends);
+                    let gone = fronts.lock().remove(at);
+                    drop(gone);
+                    cluster.frontends[at].kill();
+                    cluster.restart_frontend(at)?;
+                    fronts.lock().insert(at, cluster.front(at)?);
+                }
+                _ => {
+                    let at = random.random_range(0..SIZE.metads);
+                    cluster.crash_database(at);
+                    meanwhile(random.random_range(0..2000));
+                    cluster.resume_database(at);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    trial.finish("kill -9")
+}
+
+#[test]
+fn a_power_cut_of_all_nodes_at_once_loses_nothing() -> anyhow::Result<()> {
+    let rounds = if is_long() { 10 } else { 2 };
+    let mut trial = Trial::start(seed("all at once"))?;
+    trial.under_load(|cluster, _| {
+        for _ in 0..rounds {
+            meanwhile(1500);
+            cluster.metads.iter_mut().for_each(buzon_tests::process::Process::kill);
+            (0..SIZE.metads).for_each(|at| cluster.crash_database(at));
+            (0..SIZE.metads).for_each(|at| cluster.resume_database(at));
+            cluster.metads.iter_mut().try_for_each(buzon_tests::process::Process::start)?;
+            for metad in &mut cluster.metads {
+                metad.wait_line("ready", Duration::from_secs(120))?;
+            }
+        }
+        Ok(())
+    })?;
+    trial.finish("all metadata nodes at once")
+}
+
+#[test]
+fn processes_that_stop_for_a_while_do_no_harm() -> anyhow::Result<()> {
+    let mut trial = Trial::start(seed("pauses"))?;
+    trial.under_load(|cluster, _| {
+        for follower in [false, true] {
+            let leader = cluster.leader(1)?;
+            let at = if follower { (leader + 1) % SIZE.metads } else { leader };
+            cluster.metads[at].signal("STOP")?;
+            meanwhile(4000);
+            cluster.metads[at].signal("CONT")?;
+            meanwhile(1000);
+        }
+        cluster.frontends[0].signal("STOP")?;
+        meanwhile(3000);
+        cluster.frontends[0].signal("CONT")?;
+        Ok(())
+    })?;
+    trial.finish("SIGSTOP and SIGCONT")
+}
+
+#[test]
+fn an_object_store_in_any_mood_loses_nothing() -> anyhow::Result<()> {
+    let mut trial = Trial::start(seed("object store"))?;
+    trial.under_load(|cluster, _| {
+        for mood in [Mood::Flaky, Mood::Forgetful, Mood::Slow, Mood::Down, Mood::Well] {
+            cluster.s3.set(mood);
+            meanwhile(4000);
+        }
+        Ok(())
+    })?;
+    trial.finish("object store down, slow, failing, forgetful")
+}
+
+#[test]
+fn a_rolling_restart_under_load_loses_nothing_and_drains() -> anyhow::Result<()> {
+    let mut trial = Trial::start(seed("rolling restart"))?;
+    trial.under_load(|cluster, fronts| {
+        for at in 0..SIZE.metads {
+            meanwhile(500);
+            let ended = cluster.metads[at].terminate()?;
+            ensure!(ended.success(), "metad {at} ended with {ended}");
+            cluster.restart_metad(at)?;
+        }
+        for at in 0..SIZE.frontends {
+            meanwhile(500);
+            let gone = fronts.lock().remove(at);
+            drop(gone);
+            let ended = cluster.frontends[at].terminate()?;
+            ensure!(ended.success(), "front-end {at} ended with {ended}");
+            cluster.restart_frontend(at)?;
+            fronts.lock().insert(at, cluster.front(at)?);
+        }
+        Ok(())
+    })?;
+    trial.finish("rolling restart")
+}
