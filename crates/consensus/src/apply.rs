@@ -20,7 +20,7 @@ use openraft::entry::RaftEntry as _;
 use openraft::storage::{ApplyResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot};
 use openraft::type_config::alias::SnapshotOf;
 
-pub(crate) use self::machine::{Machine, MachineParts};
+pub(crate) use self::machine::{ApplyError, Machine, MachineParts};
 pub(crate) use self::snapshot::{SnapshotData, Staged};
 pub use self::view::View;
 use crate::record;

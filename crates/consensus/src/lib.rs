@@ -13,11 +13,13 @@
 mod apply;
 pub mod error;
 pub mod group;
+mod group_meta;
 pub mod log;
 mod network;
 pub mod node;
 mod raft_log;
 mod record;
+mod refill;
 #[cfg(test)]
 mod tests;
 mod type_config;

@@ -3,10 +3,12 @@
 mod client;
 mod peers;
 mod server;
+mod snapshot;
 
 pub(crate) use self::client::Network;
 pub(crate) use self::peers::Peers;
 pub(crate) use self::server::Transport;
+pub(crate) use self::snapshot::fetch_snapshot;
 
 /// A message carries at most 4 MiB of entries and then one more of 1 MiB, with some framing.
 const MESSAGE_BYTES_MAX: usize = 8 << 20;

@@ -2,7 +2,7 @@
 
 mod options;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use buzon_meta_store::store::{Identity, MetaStore};
@@ -15,15 +15,17 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::service::{Interceptor, Routes};
 
 pub use self::options::{NodeOptions, RaftOptions};
-use crate::apply::{Applier, Machine, MachineParts};
+use crate::apply::{Applier, ApplyError, Machine, MachineParts};
 use crate::error::OpenError;
 use crate::group::Group;
 use crate::log::backend::LogBackend;
+use crate::log::group::GroupLog;
 use crate::log::identity::LogOwner;
 use crate::log::raft_engine::RaftEngineLog;
 use crate::log::shared::{AbortProcess, FatalHandler, LogCounts, SharedLog};
 use crate::network::{Network, Peers, Transport};
 use crate::raft_log::RaftLog;
+use crate::refill::{Refill, RefillError};
 use crate::type_config::Raft;
 
 /// See the module. Clones are the same node.
@@ -41,6 +43,8 @@ pub(crate) struct NodeInner {
     groups: Mutex<HashMap<GroupId, Group>>,
     /// One start at a time of each group: two raft cores over one log would undo each other's promises.
     starting: Mutex<HashMap<GroupId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Groups that wait for rows.
+    refilling: Mutex<BTreeSet<GroupId>>,
     fatal: Arc<dyn FatalHandler>,
     stop: CancellationToken,
 }
@@ -83,7 +87,9 @@ impl Node {
         let log = SharedLog::start(backend, options.owner, &options.log, Arc::clone(&fatal))?;
         let peers = Arc::new(Peers::new(options.owner, options.connector.clone()));
         let (groups, starting, stop) = (Mutex::default(), Mutex::default(), CancellationToken::new());
-        let inner = NodeInner { options, config, log, store, peers, groups, starting, fatal, stop };
+        let refilling = Mutex::default();
+        let inner =
+            NodeInner { options, config, log, store, peers, groups, starting, refilling, fatal, stop };
         let node = Self { inner: Arc::new(inner) };
         node.refuse_lost_log().await?;
         tokio::spawn(relieve(Arc::downgrade(&node.inner), node.inner.stop.clone()));
@@ -102,8 +108,12 @@ impl Node {
 
     /// Starts a group that is in the log, or one that waits to be made a member by the group's leader.
     ///
+    /// If the database was lost, or is an old copy that the log cannot replay any more, its rows are fetched from another
+    /// member first: this returns when one has been found, however long that takes ([`Node::refilling`] tells). Start
+    /// groups side by side, so that none waits for another.
+    ///
     /// # Errors
-    /// When rows and log do not fit each other. Nothing has been changed.
+    /// When rows and log do not fit each other and no other member is known. Nothing has been changed.
     pub async fn start_group(&self, id: GroupId) -> Result<Group, OpenError> {
         let turn = Arc::clone(self.inner.starting.lock().entry(id).or_default());
         let _turn = turn.lock().await;
@@ -120,16 +130,8 @@ impl Node {
         let failed =
             |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Group { group: id, source };
         let log = inner.log.group(id)?;
-        let machine = Arc::new(Machine::new(MachineParts {
-            group: id,
-            store: Arc::clone(&inner.store),
-            log: Some(log.clone()),
-            cache_bytes_max: inner.options.cache_bytes_max,
-            fatal: Arc::clone(&inner.fatal),
-            stop: inner.stop.clone(),
-        }));
-        // Says what is wrong before openraft does.
-        machine.head().await.map_err(|error| failed(error.into()))?;
+        let machine = self.machine(id, &log);
+        self.refill(&machine, &log).await?;
         let raft_log = RaftLog::new(log, Some(Arc::clone(&machine)));
         let network = Network { peers: Arc::clone(&inner.peers), group: id.0 };
         let (config, applier) = (Arc::clone(&inner.config), Applier::new(Arc::clone(&machine)));
@@ -141,6 +143,29 @@ impl Node {
         }
         inner.groups.lock().insert(id, group.clone());
         Ok(group)
+    }
+
+    fn machine(&self, group: GroupId, log: &GroupLog) -> Arc<Machine> {
+        let inner = &self.inner;
+        Arc::new(Machine::new(MachineParts {
+            group,
+            store: Arc::clone(&inner.store),
+            log: Some(log.clone()),
+            cache_bytes_max: inner.options.cache_bytes_max,
+            fatal: Arc::clone(&inner.fatal),
+            stop: inner.stop.clone(),
+        }))
+    }
+
+    /// Says what is wrong before openraft does, and mends it if the database was lost alone.
+    async fn refill(&self, machine: &Arc<Machine>, log: &GroupLog) -> Result<(), OpenError> {
+        let (inner, group) = (&self.inner, log.group());
+        let (peers, refilling, stop) = (inner.peers.as_ref(), &inner.refilling, &inner.stop);
+        let refill = Refill { machine, log, peers, me: self.owner().node, refilling, stop };
+        refill.run().await.map_err(|error| match error {
+            RefillError::Stopping | RefillError::Apply(ApplyError::Stopping) => OpenError::Closed,
+            error => OpenError::Group { group, source: error.into() },
+        })
     }
 
     /// Starts a group and, if it is new, founds it with these voters and their addresses. Every founding node may
@@ -162,6 +187,11 @@ impl Node {
             }
         }
         Ok(group)
+    }
+
+    /// The groups whose start waits for rows from another member, for their database was lost.
+    pub fn refilling(&self) -> Vec<GroupId> {
+        self.inner.refilling.lock().iter().copied().collect()
     }
 
     /// A group that was started.
@@ -222,6 +252,22 @@ impl Node {
         {
             tracing::warn!(group = %group.id(), %error, "begin an election");
         }
+    }
+}
+
+/// Steps of a start by themselves.
+#[cfg(test)]
+impl Node {
+    pub(crate) fn group_log(&self, id: GroupId) -> GroupLog {
+        self.inner.log.group(id).expect("read the log")
+    }
+
+    /// Rows from a member, as if the process ended right after.
+    pub(crate) async fn only_fetch_rows(&self, id: GroupId, (node, address): (NodeId, &str)) {
+        let machine = self.machine(id, &self.group_log(id));
+        let fetched =
+            crate::network::fetch_snapshot(&self.inner.peers, (node, address), &machine, None).await;
+        machine.install_staged(fetched.expect("fetch rows")).await.expect("install them");
     }
 }
 

@@ -135,6 +135,9 @@ impl RaftLogStorage<TypeConfig> for RaftLog {
             tracing::warn!(group = %self.log.group(), index = through.index, "keep log that the database needs");
             return Ok(());
         }
+        if let Some(machine) = &self.machine {
+            machine.note_members().await?;
+        }
         Ok(self.log.purge(through.index, encode(&record::log_id(&through))).await?)
     }
 }

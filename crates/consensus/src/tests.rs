@@ -4,6 +4,7 @@ mod cluster;
 mod database;
 mod flaky;
 mod machine;
+mod refill;
 mod storage_suite;
 
 use std::collections::BTreeMap;

@@ -49,10 +49,13 @@ pub(crate) enum ApplyError {
     )]
     Ahead { group: GroupId, applied: u64, log: u64 },
     #[error(
-        "the database of group {group} stands at {applied}, its log begins after {log}: it was lost, or is an old copy; \
-         remove this node from its groups and let it join them anew, with an empty log and database and a new node id"
+        "the database of group {group} stands at {applied}, its log begins after {log}: it was lost, or is an old copy"
     )]
     Behind { group: GroupId, applied: u64, log: u64 },
+    #[error(
+        "the database of group {group} and its log say different things of entry {index}: one of them is not ours"
+    )]
+    Forked { group: GroupId, index: u64 },
     #[error("entry {index} of group {group} is not known to this version")]
     Undecodable {
         group: GroupId,
@@ -120,6 +123,8 @@ pub(crate) struct Machine {
     pub(super) applied: watch::Sender<LogIndex>,
     /// What the database has on its disk, as last heard.
     pub(super) durable: watch::Sender<u64>,
+    /// The newest membership that the rows know, encoded; empty before the first.
+    pub(super) membership: parking_lot::Mutex<Bytes>,
     events: broadcast::Sender<AccountEvent>,
     /// See [`super::snapshot::InstallTurn`].
     pub(super) installing: Arc<tokio::sync::Mutex<()>>,
@@ -140,6 +145,7 @@ impl Machine {
             loaded: Arc::default(),
             applied: watch::Sender::new(LogIndex(0)),
             durable: watch::Sender::new(0),
+            membership: parking_lot::Mutex::default(),
             events: broadcast::Sender::new(EVENTS_MAX),
             installing: Arc::default(),
         }
@@ -292,14 +298,18 @@ impl Machine {
         };
         let loaded = load.await.map_err(|error| self.store_error(error))?;
         self.check_against_log(&loaded.head)?;
+        *self.membership.lock() = loaded.head.membership.clone();
         Ok(loaded)
     }
 
     /// A database is never ahead of its log, except between the two steps of installing a snapshot.
     fn check_against_log(&self, head: &GroupHead) -> Result<(), ApplyError> {
         let Some(log) = self.log() else { return Ok(()) };
+        if self.is_installing(head)? {
+            return Ok(());
+        }
         let (view, applied, group) = (log.view(), head.applied.index, self.group());
-        if applied > view.held.end && !self.is_installing(&view, head)? {
+        if applied > view.held.end {
             return Err(ApplyError::Ahead { group, applied, log: view.held.end });
         }
         if applied < view.held.start {
@@ -406,6 +416,7 @@ impl Machine {
         self.store().commit(batch).await.map_err(|error| self.store_error(error))?;
         loaded.head.applied = applied;
         if let Some(membership) = pending.membership {
+            *self.membership.lock() = membership.clone();
             loaded.head.membership = membership;
         }
         self.publish(loaded.head.applied.index, events(&pending.changes));

@@ -8,13 +8,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use buzon_meta_store::store::{GroupHead, Install};
-use prost::Message as _;
+use openraft::entry::RaftEntry as _;
 use tokio::sync::OwnedMutexGuard;
 
 use super::machine::{ApplyError, Machine, RETRY_AFTER};
-use crate::log::group::GroupView;
-use crate::pb;
-use crate::record::{self, RecordError};
+use crate::group_meta;
+use crate::record;
+use crate::type_config::LogId;
 
 /// What a snapshot is made of.
 pub(crate) enum SnapshotData {
@@ -45,6 +45,11 @@ impl Machine {
         if self.head().await?.applied.index >= staged.head.applied.index {
             return Ok(());
         }
+        self.install_staged(staged).await
+    }
+
+    /// The same wherever the rows stand now, which may be where no log helps them.
+    pub(crate) async fn install_staged(&self, staged: Staged) -> Result<(), ApplyError> {
         self.note_installing(&staged.head).await?;
         let mut wait = RETRY_AFTER;
         while let Err(error) = self.try_install(&staged).await {
@@ -81,17 +86,66 @@ impl Machine {
     }
 
     /// Whether the database is ahead of the log because a snapshot was installed and the log not yet purged.
-    pub(super) fn is_installing(&self, view: &GroupView, head: &GroupHead) -> Result<bool, ApplyError> {
-        let Some(meta) = view.meta.clone() else { return Ok(false) };
-        let installing = pb::GroupMeta::decode(meta).map_err(RecordError::from)?.installing;
-        let applied = record::read_applied(&head.applied)?;
-        Ok(installing.is_some() && installing.map(record::read_log_id) == applied)
+    pub(super) fn is_installing(&self, head: &GroupHead) -> Result<bool, ApplyError> {
+        let Some(log) = self.log() else { return Ok(false) };
+        let installing = group_meta::read(log)?.installing.map(record::read_log_id);
+        // What is purged was installed long ago.
+        let is_new = installing.is_some() && installing > group_meta::purged(log)?;
+        Ok(is_new && installing == record::read_applied(&head.applied)?)
     }
 
+    /// Makes the log go on where rows that came from elsewhere stand, if it does not fit them: before a core starts.
+    pub(crate) async fn fit_log(&self) -> Result<(), ApplyError> {
+        let Some(log) = self.log() else { return Ok(()) };
+        let head = self.head().await?;
+        let Some(applied) = record::read_applied(&head.applied)? else { return Ok(()) };
+        let found = self.log_id_at(applied.index).await?;
+        if found == Some(applied) {
+            return Ok(());
+        }
+        if !self.is_installing(&head)? {
+            return Err(ApplyError::Forked { group: self.group(), index: head.applied.index });
+        }
+        // Either the log ends before the rows, or it went another way, which then was never committed.
+        tracing::info!(group = %self.group(), ?found, ?applied, "the log goes on where the snapshot ends");
+        Ok(log.reset(applied.index, record::encode(&record::log_id(&applied))).await?)
+    }
+
+    /// The id of an entry that the log has, or that it was purged up to.
+    async fn log_id_at(&self, index: u64) -> Result<Option<LogId>, ApplyError> {
+        let Some(log) = self.log() else { return Ok(None) };
+        let view = log.view();
+        if view.held.contains(&index) {
+            let read = log.read(index..index + 1, usize::MAX).await?.pop();
+            return Ok(read
+                .map(|entry| record::decode_entry(entry.bytes))
+                .transpose()?
+                .map(|it| it.log_id()));
+        }
+        Ok(group_meta::purged(log)?.filter(|purged| purged.index == index))
+    }
+
+    /// Before the rows change: what is coming, and whom to ask if it is lost again.
     async fn note_installing(&self, head: &GroupHead) -> Result<(), ApplyError> {
         let Some(log) = self.log() else { return Ok(()) };
         let installing = record::read_applied(&head.applied)?.as_ref().map(record::log_id);
-        Ok(log.save_meta(record::encode(&pb::GroupMeta { installing })).await?)
+        let membership = record::decode_stored_membership(head.membership.clone())?;
+        let change = group_meta::change(log, |meta| {
+            meta.installing = installing;
+            meta.membership = Some(record::stored_membership(&membership));
+        });
+        Ok(change.await?)
+    }
+
+    /// Before the log is purged, which takes the entries that tell of it: the members that are known.
+    pub(crate) async fn note_members(&self) -> Result<(), ApplyError> {
+        let Some(log) = self.log() else { return Ok(()) };
+        let membership = self.membership.lock().clone();
+        if membership.is_empty() {
+            return Ok(());
+        }
+        let membership = record::stored_membership(&record::decode_stored_membership(membership)?);
+        Ok(group_meta::change(log, |meta| meta.membership = Some(membership)).await?)
     }
 
     /// Copies rows between two databases of one process.

@@ -44,6 +44,13 @@ pub enum Operation {
         /// What the log held.
         held: Range<u64>,
     },
+    /// All entries go; the log goes on after `through`, which may be before its old end.
+    Reset {
+        /// One before the next entry.
+        through: u64,
+        /// The id of that entry, kept for later.
+        log_id: Bytes,
+    },
     /// Forgets the group: entries, vote and all.
     Remove,
 }

@@ -117,7 +117,7 @@ impl GroupLog {
         let bytes = records.iter().map(|record| record.bytes.len()).sum();
         let change = |inner: &mut Inner| {
             let Some((first, last)) = records.first().zip(records.last()) else {
-                return Ok(Operation::Append(records));
+                return Ok(Some(Operation::Append(records)));
             };
             let held = &mut inner.view.held;
             let begins = held.is_empty() && inner.view.purged.is_none();
@@ -131,25 +131,32 @@ impl GroupLog {
             }
             held.end = last.index + 1;
             inner.tail.push(&records);
-            Ok(Operation::Append(records))
+            Ok(Some(Operation::Append(records)))
         };
-        self.submit(bytes, change, Box::new(done)).await
+        self.submit(bytes, change, Box::new(done)).await.map(drop)
     }
 
     /// Replaces the vote; durable when this returns.
     pub async fn save_vote(&self, vote: Bytes) -> Result<(), LogError> {
         let change = |inner: &mut Inner| {
             inner.view.vote = Some(vote.clone());
-            Ok(Operation::Vote(vote))
+            Ok(Some(Operation::Vote(vote)))
         };
         self.submit_and_wait(change).await
     }
 
-    /// Replaces the group owner's record; durable when this returns.
-    pub async fn save_meta(&self, meta: Bytes) -> Result<(), LogError> {
-        let change = |inner: &mut Inner| {
-            inner.view.meta = Some(meta.clone());
-            Ok(Operation::Meta(meta))
+    /// Replaces the group owner's record by what `change` makes of it; durable when this returns. Nothing is written
+    /// if `change` says so. Changes of others come before or after, never in between.
+    pub async fn change_meta(
+        &self,
+        change: impl FnOnce(Option<Bytes>) -> Result<Option<Bytes>, LogError>,
+    ) -> Result<(), LogError> {
+        let change = |inner: &mut Inner| match change(inner.view.meta.clone())? {
+            None => Ok(None),
+            Some(meta) => {
+                inner.view.meta = Some(meta.clone());
+                Ok(Some(Operation::Meta(meta)))
+            }
         };
         self.submit_and_wait(change).await
     }
@@ -169,7 +176,7 @@ impl GroupLog {
             inner.view.held = held.start.min(next)..held.end.min(next);
             inner.tail.truncate(next);
             inner.generation += 1;
-            Ok(Operation::TruncateAfter { next, held })
+            Ok(Some(Operation::TruncateAfter { next, held }))
         };
         self.submit_and_wait(change).await
     }
@@ -184,7 +191,20 @@ impl GroupLog {
             inner.view.purged = Some(log_id.clone());
             inner.tail.purge(floor);
             inner.generation += 1;
-            Ok(Operation::Purge { through, log_id, held })
+            Ok(Some(Operation::Purge { through, log_id, held }))
+        };
+        self.submit_and_wait(change).await
+    }
+
+    /// Removes all entries; the log goes on after `through`, whose id is `log_id`, wherever it ended before. Vote and
+    /// owner's record stay. Durable when this returns. Nobody may be appending or reading what was removed.
+    pub async fn reset(&self, through: u64, log_id: Bytes) -> Result<(), LogError> {
+        let change = |inner: &mut Inner| {
+            inner.view.held = through + 1..through + 1;
+            inner.view.purged = Some(log_id.clone());
+            inner.tail = Tail::default();
+            inner.generation += 1;
+            Ok(Some(Operation::Reset { through, log_id }))
         };
         self.submit_and_wait(change).await
     }
@@ -196,7 +216,7 @@ impl GroupLog {
             inner.tail = Tail::default();
             inner.committed_waits = None;
             inner.generation += 1;
-            Ok(Operation::Remove)
+            Ok(Some(Operation::Remove))
         };
         self.submit_and_wait(change).await
     }
@@ -289,32 +309,35 @@ impl GroupLog {
 
     async fn submit_and_wait(
         &self,
-        change: impl FnOnce(&mut Inner) -> Result<Operation, LogError>,
+        change: impl FnOnce(&mut Inner) -> Result<Option<Operation>, LogError>,
     ) -> Result<(), LogError> {
         let (done, durable) = oneshot::channel();
         let done = move |result: io::Result<()>| {
             // Nobody waits when the caller was cancelled; the step is carried out all the same.
             let _ = done.send(result);
         };
-        self.submit(0, change, Box::new(done)).await?;
+        if !self.submit(0, change, Box::new(done)).await? {
+            return Ok(());
+        }
         match durable.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(LogError::Closed),
         }
     }
 
+    /// Whether there was something to write.
     async fn submit(
         &self,
         bytes: usize,
-        change: impl FnOnce(&mut Inner) -> Result<Operation, LogError>,
+        change: impl FnOnce(&mut Inner) -> Result<Option<Operation>, LogError>,
         done: Done,
-    ) -> Result<(), LogError> {
+    ) -> Result<bool, LogError> {
         let slot = self.queue.reserve(bytes).await?;
         // Under the lock, so that the queue has the order in which the view changed.
         let mut inner = self.state.inner.lock();
-        let operation = change(&mut inner)?;
+        let Some(operation) = change(&mut inner)? else { return Ok(false) };
         slot.send(Arc::clone(&self.state), operation, done);
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -146,16 +146,15 @@ impl<F: FileSystem + 'static> RaftEngineLog<F> {
                 Ok(())
             }
             Operation::Purge { through, log_id, held } => {
-                let purged = pb::Purged { through: *through, log_id: log_id.clone() };
-                batch.put(region, PURGED.to_vec(), purged.encode_to_vec())?;
                 let floor = through + 1;
-                if floor < held.end {
-                    batch.add_command(region, Command::Compact { index: floor });
-                    return Ok(());
+                if floor >= held.end {
+                    return self.reset(batch, region, *through, log_id);
                 }
-                batch.add_command(region, Command::Compact { index: u64::MAX });
-                self.set_end(batch, region, Some(floor))
+                put_purged(batch, region, *through, log_id)?;
+                batch.add_command(region, Command::Compact { index: floor });
+                Ok(())
             }
+            Operation::Reset { through, log_id } => self.reset(batch, region, *through, log_id),
             Operation::Remove => {
                 self.ends.lock().remove(&region);
                 batch.add_command(region, Command::Clean);
@@ -176,6 +175,19 @@ impl<F: FileSystem + 'static> RaftEngineLog<F> {
             self.set_end(batch, region, None)?;
         }
         Ok(())
+    }
+
+    /// The log is empty and goes on after `through`.
+    fn reset(
+        &self,
+        batch: &mut LogBatch,
+        region: u64,
+        through: u64,
+        log_id: &Bytes,
+    ) -> raft_engine::Result<()> {
+        put_purged(batch, region, through, log_id)?;
+        batch.add_command(region, Command::Compact { index: u64::MAX });
+        self.set_end(batch, region, Some(through + 1))
     }
 
     fn set_end(&self, batch: &mut LogBatch, region: u64, next: Option<u64>) -> raft_engine::Result<()> {
@@ -294,6 +306,11 @@ fn sync_all<F: FileSystem>(
         fs::File::open(parent)?.sync_all()?;
     }
     Ok(())
+}
+
+fn put_purged(batch: &mut LogBatch, region: u64, through: u64, log_id: &Bytes) -> raft_engine::Result<()> {
+    let purged = pb::Purged { through, log_id: log_id.clone() };
+    batch.put(region, PURGED.to_vec(), purged.encode_to_vec())
 }
 
 fn region(group: GroupId) -> u64 {

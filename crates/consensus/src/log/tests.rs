@@ -70,7 +70,7 @@ async fn what_was_written_is_there_after_reopening() {
     append(&group, vec![record(8, "other 8")]).await;
     group.purge(4, Bytes::from_static(b"id 4")).await.unwrap();
     group.save_committed(7, Bytes::from_static(b"id 7"));
-    group.save_meta(Bytes::from_static(b"meta")).await.unwrap();
+    group.change_meta(|_| Ok(Some(Bytes::from_static(b"meta")))).await.unwrap();
     let (view, entries) = (group.view(), all(&group).await);
     assert_eq!(view.held, 5..9);
     assert_eq!(entries.last().unwrap().bytes, "other 8");
@@ -102,6 +102,32 @@ async fn a_log_that_was_emptied_goes_on_where_it_should() {
     append(&snapshot, records(21..23)).await;
     append(&emptied, records(0..2)).await;
     assert_eq!((all(&snapshot).await, all(&emptied).await), (records(21..23), records(0..2)));
+}
+
+#[tokio::test]
+async fn a_log_that_is_reset_goes_on_before_its_old_end_and_keeps_its_vote() {
+    let directory = tempfile::tempdir().unwrap();
+    let (options, disk) = (options(&directory), FaultyFileSystem::new());
+    let log = open(&options, &disk).unwrap();
+    let group = log.group(GroupId(0)).unwrap();
+    append(&group, records(0..10)).await;
+    group.save_vote(Bytes::from_static(b"vote")).await.unwrap();
+    group.reset(4, Bytes::from_static(b"id 4")).await.unwrap();
+    assert_eq!((group.view().held, group.flushed()), (5..5, 5));
+    log.close().await;
+    drop((log, group));
+
+    let log = open(&options, &disk).unwrap();
+    let group = log.group(GroupId(0)).unwrap();
+    assert_eq!((group.view().held, all(&group).await.len()), (5..5, 0));
+    assert_eq!(group.view().vote.as_deref(), Some(&b"vote"[..]));
+    append(&group, vec![record(5, "other 5")]).await;
+    log.close().await;
+    drop((log, group));
+
+    let log = open(&options, &disk).unwrap();
+    let group = log.group(GroupId(0)).unwrap();
+    assert_eq!(all(&group).await, [record(5, "other 5")]);
 }
 
 #[tokio::test]

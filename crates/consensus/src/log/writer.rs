@@ -122,6 +122,7 @@ fn flushed_after(flushed: u64, operation: &Operation) -> u64 {
         Operation::Append(records) => records.last().map_or(flushed, |last| last.index + 1),
         Operation::TruncateAfter { next, .. } => flushed.min(*next),
         Operation::Purge { through, .. } => flushed.max(through + 1),
+        Operation::Reset { through, .. } => through + 1,
         Operation::Remove => 0,
         Operation::Vote(_) | Operation::Committed(_) | Operation::Meta(_) => flushed,
     }

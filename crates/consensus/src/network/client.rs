@@ -1,11 +1,9 @@
 //! What a group says to one peer.
 
 use std::future::Future;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buzon_meta_store::store::Page;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::impls::BasicNode;
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
@@ -14,25 +12,20 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::type_config::alias::SnapshotOf;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::peers::Peers;
-use crate::apply::{Machine, SnapshotData};
+use super::snapshot;
+use crate::apply::SnapshotData;
 use crate::pb;
 use crate::pb::append_entries_response::Outcome;
 use crate::pb::raft_transport_client::RaftTransportClient;
-use crate::pb::snapshot_part::Part;
 use crate::record;
 use crate::type_config::{TypeConfig, Vote};
 
 type RpcError = RPCError<TypeConfig>;
 type StreamError = StreamingError<TypeConfig>;
-
-/// Pages read ahead of the network while a snapshot is sent.
-const PAGES_AHEAD_MAX: usize = 4;
 
 /// Entries may take a follower's slow disk longer than the heartbeat's interval, which is all that openraft grants:
 /// given up sooner, they would be sent again and again. Heartbeats have calls of their own.
@@ -132,9 +125,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         };
         let mut client = self.client().map_err(|error| StreamError::Unreachable(Unreachable::new(&error)))?;
         let begin = pb::SnapshotBegin { header: self.header(), vote: Some(record::vote(&vote)) };
-        let (parts, receiver) = mpsc::channel(PAGES_AHEAD_MAX);
-        export(machine, begin, parts);
-        let sent = client.install_snapshot(ReceiverStream::new(receiver));
+        let sent = client.install_snapshot(snapshot::pushed(machine, begin));
         tokio::select! {
             // Dropping the call ends the stream, and with it the export.
             closed = cancel => Err(StreamError::Closed(closed)),
@@ -168,41 +159,6 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
             None => Err(nonsense()),
         }
     }
-}
-
-/// Reads a group's rows on a thread that may block while the network is slower than the database.
-fn export(machine: Arc<Machine>, begin: pb::SnapshotBegin, parts: mpsc::Sender<pb::SnapshotPart>) {
-    let runtime = tokio::runtime::Handle::current();
-    tokio::task::spawn_blocking(move || {
-        // An error means that the receiver is gone: nobody wants the rest.
-        let send = |part| futures::executor::block_on(parts.send(pb::SnapshotPart { part: Some(part) }));
-        if send(Part::Begin(begin)).is_err() {
-            return;
-        }
-        let mut pages = 0;
-        let mut visit = |page: Page| {
-            pages += 1;
-            if send(Part::Page(page.0)).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        };
-        let group = machine.group();
-        let head = match runtime.block_on(machine.store().export(group, &mut visit)) {
-            Ok(head) => head,
-            Err(error) => {
-                let error = machine.store_error(error);
-                return tracing::warn!(%group, %error, "export a snapshot");
-            }
-        };
-        match snapshot_meta(&head) {
-            Ok(meta) => drop(send(Part::End(pb::SnapshotEnd { pages, meta: Some(meta) }))),
-            Err(error) => tracing::error!(%group, %error, "read the position of the rows"),
-        }
-    });
-}
-
-fn snapshot_meta(head: &buzon_meta_store::store::GroupHead) -> Result<pb::SnapshotMeta, record::RecordError> {
-    let last = record::read_applied(&head.applied)?.as_ref().map(record::log_id);
-    let membership = record::decode_stored_membership(head.membership.clone())?;
-    Ok(pb::SnapshotMeta { last, membership: Some(record::stored_membership(&membership)) })
 }
 
 fn vote_message(header: Option<pb::Header>, request: &VoteRequest<TypeConfig>) -> pb::VoteRequest {

@@ -1,16 +1,14 @@
 //! What peers say to this node's groups.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
-use buzon_meta_store::store::{Applied, GroupHead, Install, Page};
 use buzon_types::id::GroupId;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
 use openraft::storage::Snapshot;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::MESSAGE_BYTES_MAX;
-use crate::apply::{Machine, SnapshotData, Staged};
+use super::{MESSAGE_BYTES_MAX, snapshot};
+use crate::apply::{SnapshotData, Staged};
 use crate::group::Group;
 use crate::node::NodeInner;
 use crate::pb;
@@ -18,11 +16,7 @@ use crate::pb::append_entries_response::Outcome;
 use crate::pb::raft_transport_server::{RaftTransport, RaftTransportServer};
 use crate::pb::snapshot_part::Part;
 use crate::record;
-use crate::type_config::{LogId, SnapshotMeta, TypeConfig, Vote};
-
-/// A sender that is silent for so long is gone; its snapshot must not keep others away. Reading a page takes it far
-/// less.
-const PART_WAIT_MAX: Duration = Duration::from_secs(60);
+use crate::type_config::{LogId, TypeConfig, Vote};
 
 /// See the module.
 pub(crate) struct Transport {
@@ -117,41 +111,35 @@ impl RaftTransport for Transport {
         request: Request<Streaming<pb::SnapshotPart>>,
     ) -> Result<Response<pb::SnapshotResponse>, Status> {
         let mut parts = request.into_inner();
-        let Some(Part::Begin(begin)) = next(&mut parts).await? else { return Err(missing("begin")) };
+        let Some(Part::Begin(begin)) = snapshot::next(&mut parts).await? else {
+            return Err(missing("begin"));
+        };
         let (group, vote) = (self.group(begin.header)?, vote(begin.vote)?);
         let machine = group.machine();
         // Asked to come again, not made to wait: who sends the one that is coming in may have lost its leadership.
         let turn =
             machine.turn_to_install().ok_or_else(|| Status::aborted("another snapshot is coming in"))?;
-        let (install, meta) = receive(&mut parts, machine).await?;
+        let (install, meta) = snapshot::receive(&mut parts, machine).await?;
         let last = meta.last_log_id.as_ref().ok_or_else(|| missing("position"))?;
         check_term(last, &vote)?;
-        let applied: Applied = record::applied(last);
-        let membership = record::encode(&record::stored_membership(&meta.last_membership));
-        let head = GroupHead { group: group.id(), applied, membership };
+        let head = snapshot::head_of(machine, &meta)?;
         let snapshot = Snapshot { meta, snapshot: SnapshotData::Staged(Staged { install, head, turn }) };
         let answer = group.raft().install_full_snapshot(vote, snapshot).await;
         let vote = record::vote(&answer.map_err(|error| stopped(&error))?.vote);
         Ok(Response::new(pb::SnapshotResponse { vote: Some(vote) }))
     }
-}
 
-/// Stages all pages. They are on the database's disk when this returns: making them the group's may be repeated after
-/// a crash of the server, but not with pages lost.
-async fn receive(
-    parts: &mut Streaming<pb::SnapshotPart>,
-    machine: &Machine,
-) -> Result<(Arc<dyn Install>, SnapshotMeta), Status> {
-    let (store, group) = (machine.store(), machine.group());
-    let failed = |error| unavailable(&machine.store_error(error));
-    let server = store.server_incarnation().await.map_err(failed)?;
-    let install = store.begin_install(group).await.map_err(failed)?;
-    let meta = stage(parts, install.as_ref(), machine).await?;
-    store.durable_index(group, true).await.map_err(failed)?;
-    if store.server_incarnation().await.map_err(failed)? != server {
-        return Err(Status::unavailable("the database restarted while the snapshot came in"));
+    type FetchSnapshotStream = snapshot::Fetched;
+
+    async fn fetch_snapshot(
+        &self,
+        request: Request<pb::FetchSnapshotRequest>,
+    ) -> Result<Response<snapshot::Fetched>, Status> {
+        let request = request.into_inner();
+        let group = self.group(request.header)?;
+        let at_least = request.at_least.map(record::read_log_id);
+        Ok(Response::new(snapshot::fetched(group.machine(), at_least).await?))
     }
-    Ok((install, meta))
 }
 
 /// A leader has nothing from later terms than its own.
@@ -161,38 +149,6 @@ fn check_term(last: &LogId, vote: &Vote) -> Result<(), Status> {
         return Ok(());
     }
     Err(Status::invalid_argument(format!("a snapshot of term {last} from a leader of term {sender}")))
-}
-
-/// Takes pages until the end says that these were all.
-async fn stage(
-    parts: &mut Streaming<pb::SnapshotPart>,
-    install: &dyn Install,
-    machine: &Machine,
-) -> Result<SnapshotMeta, Status> {
-    let mut pages = 0;
-    loop {
-        match next(parts).await? {
-            Some(Part::Page(page)) => {
-                let staged = install.page(Page(page)).await;
-                staged.map_err(|error| unavailable(&machine.store_error(error)))?;
-                pages += 1;
-            }
-            Some(Part::End(end)) if end.pages == pages => {
-                let meta = end.meta.ok_or_else(|| missing("meta"))?;
-                let membership = meta.membership.ok_or_else(|| missing("membership"))?;
-                let last_membership =
-                    record::read_stored_membership(membership).map_err(|error| invalid(&error))?;
-                return Ok(SnapshotMeta { last_log_id: meta.last.map(record::read_log_id), last_membership });
-            }
-            _ => return Err(Status::data_loss("the snapshot is broken off")),
-        }
-    }
-}
-
-async fn next(parts: &mut Streaming<pb::SnapshotPart>) -> Result<Option<Part>, Status> {
-    let late = |_| Status::deadline_exceeded("the next part of the snapshot does not come");
-    let part = tokio::time::timeout(PART_WAIT_MAX, parts.message()).await.map_err(late)?;
-    Ok(part?.and_then(|part| part.part))
 }
 
 fn vote(vote: Option<pb::Vote>) -> Result<Vote, Status> {
@@ -217,15 +173,15 @@ fn vote_response(answer: &openraft::raft::VoteResponse<TypeConfig>) -> Response<
     })
 }
 
-fn missing(what: &str) -> Status {
+pub(super) fn missing(what: &str) -> Status {
     Status::invalid_argument(format!("the request lacks its {what}"))
 }
 
-fn invalid(error: &impl std::error::Error) -> Status {
+pub(super) fn invalid(error: &impl std::error::Error) -> Status {
     Status::invalid_argument(error.to_string())
 }
 
-fn unavailable(error: &impl std::error::Error) -> Status {
+pub(super) fn unavailable(error: &impl std::error::Error) -> Status {
     Status::unavailable(error.to_string())
 }
 

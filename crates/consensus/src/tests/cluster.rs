@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 
+use super::flaky::Flaky;
 use crate::error::OpenError;
 use crate::group::Group;
 use crate::log::identity::LogOwner;
@@ -137,6 +139,32 @@ impl TestNode {
         self.address.to_string()
     }
 
+    /// Where the rows are while the node is stopped, in this file alone: SQLite removes the others when it is closed.
+    pub(super) async fn database(&self) -> PathBuf {
+        let directory = self.directory.path();
+        wait(|| !directory.join("rows.sqlite-wal").exists()).await;
+        directory.join("rows.sqlite")
+    }
+
+    /// As if the disk of the database alone had died.
+    pub(super) async fn lose_database(&self) {
+        self.database().await;
+        for name in ["rows.sqlite", "rows.sqlite-wal", "rows.sqlite-shm"] {
+            // Some are gone when the database was closed.
+            let _ = std::fs::remove_file(self.directory.path().join(name));
+        }
+    }
+
+    /// The same as [`TestNode::reopen`] over a database that fails on command.
+    pub(super) async fn reopen_flaky(&mut self) -> Arc<Flaky> {
+        let path = self.directory.path().join("rows.sqlite");
+        let store = Arc::new(SqliteStore::open(&path, Arc::new(Outcomes)).await.unwrap());
+        let flaky = Arc::new(Flaky::over(store));
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        self.run_over(listener, Arc::clone(&flaky) as _).await.unwrap();
+        flaky
+    }
+
     pub(super) async fn found(&mut self, group: GroupId, voters: &BTreeMap<NodeId, String>) -> Group {
         self.node().found_group(group, voters).await.unwrap()
     }
@@ -187,12 +215,17 @@ impl Cluster {
         self.nodes().find(|node| node.id == id).unwrap()
     }
 
+    /// One that may be stopped.
+    pub(super) fn any(&mut self, id: NodeId) -> &mut TestNode {
+        self.nodes.iter_mut().find(|node| node.id == id).unwrap()
+    }
+
     pub(super) async fn stop(&mut self, id: NodeId) {
-        self.nodes.iter_mut().find(|node| node.id == id).unwrap().stop().await;
+        self.any(id).stop().await;
     }
 
     pub(super) async fn restart(&mut self, id: NodeId) {
-        let node = self.nodes.iter_mut().find(|node| node.id == id).unwrap();
+        let node = self.any(id);
         node.reopen().await.unwrap();
         node.node().start_group(GROUP).await.unwrap();
     }
@@ -213,6 +246,15 @@ impl Cluster {
             let reached = applied.wait_for(|applied| *applied >= index);
             tokio::time::timeout(PATIENCE, reached).await.unwrap().unwrap();
         }
+    }
+
+    /// The digest of each node's rows, by node; all stand at the same index.
+    pub(super) async fn digests(&self) -> Vec<u128> {
+        let mut digests = Vec::new();
+        for node in self.nodes() {
+            digests.push(node.store().digest(GROUP).await.unwrap());
+        }
+        digests
     }
 
     /// How many tenants each node's rows hold, by node.

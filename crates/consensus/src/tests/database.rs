@@ -5,15 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use buzon_meta_store::sqlite::SqliteStore;
 use buzon_model::read::{EventKind, ReadAt};
 use buzon_types::id::{LogIndex, NodeId};
 use openraft::storage::RaftStateMachine as _;
 use openraft::type_config::alias::SnapshotOf;
-use tokio::net::TcpListener;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::cluster::{GROUP, Outcomes, TestNode};
+use super::cluster::{GROUP, TestNode};
 use super::flaky::Flaky;
 use super::{create_tenant, tenant_exists};
 use crate::apply::{Applier, SnapshotData};
@@ -143,7 +141,7 @@ async fn a_log_lost_before_anything_was_applied_refuses_to_start_however_often()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_database_is_refused_and_told_how_to_come_back() {
+async fn a_lost_database_of_a_lone_voter_is_refused_and_told_how_to_come_back() {
     let options = RaftOptions { keep_entries: 0, ..RaftOptions::default() };
     let mut node = TestNode::open(NodeId(1), options).await;
     let group = lead(&mut node).await;
@@ -152,10 +150,7 @@ async fn a_lost_database_is_refused_and_told_how_to_come_back() {
     node.wait(|| group.status().purged > LogIndex(0)).await;
     drop(group);
     node.stop().await;
-    for name in ["rows.sqlite", "rows.sqlite-wal", "rows.sqlite-shm"] {
-        // Some are gone when the database was closed.
-        let _ = std::fs::remove_file(node.directory.path().join(name));
-    }
+    node.lose_database().await;
     node.reopen().await.unwrap();
     let refused = node.node().start_group(GROUP).await.unwrap_err();
     let cause = std::error::Error::source(&refused).unwrap().to_string();
@@ -173,11 +168,7 @@ async fn a_group_started_twice_at_once_has_one_core() {
 async fn flaky_node(options: RaftOptions) -> (TestNode, Arc<Flaky>) {
     let mut node = TestNode::open(NodeId(1), options).await;
     node.stop().await;
-    let path = node.directory.path().join("rows.sqlite");
-    let store = Arc::new(SqliteStore::open(&path, Arc::new(Outcomes)).await.unwrap());
-    let flaky = Arc::new(Flaky::over(store));
-    let listener = TcpListener::bind(node.address()).await.unwrap();
-    node.run_over(listener, Arc::clone(&flaky) as _).await.unwrap();
+    let flaky = node.reopen_flaky().await;
     (node, flaky)
 }
 

@@ -40,6 +40,10 @@ pub(super) struct Flaky {
     pub(super) hold_incarnation: AtomicBool,
     /// Such a question has come.
     pub(super) held: Notify,
+    /// Pages of a snapshot are never staged.
+    pub(super) hold_pages: Arc<AtomicBool>,
+    /// Such a page has come.
+    pub(super) page_held: Arc<Notify>,
 }
 
 /// Fails to finish when it is told to.
@@ -49,11 +53,17 @@ struct FlakyInstall {
     refuse: u64,
     refused: AtomicU64,
     forget: Arc<AtomicU64>,
+    hold_pages: Arc<AtomicBool>,
+    page_held: Arc<Notify>,
 }
 
 #[async_trait]
 impl Install for FlakyInstall {
     async fn page(&self, page: Page) -> Result<(), StoreError> {
+        if self.hold_pages.load(Ordering::SeqCst) {
+            self.page_held.notify_one();
+            std::future::pending::<()>().await;
+        }
         self.inner.page(page).await
     }
 
@@ -89,6 +99,8 @@ impl Flaky {
             loads_at_commit: Mutex::default(),
             hold_incarnation: AtomicBool::default(),
             held: Notify::new(),
+            hold_pages: Arc::default(),
+            page_held: Arc::default(),
         }
     }
 }
@@ -242,6 +254,8 @@ impl MetaStore for Flaky {
     async fn begin_install(&self, group: GroupId) -> Result<Arc<dyn Install>, StoreError> {
         let inner = self.inner.begin_install(group).await?;
         let (refuse, forget) = (self.refuse_install.load(Ordering::SeqCst), Arc::clone(&self.forget_install));
-        Ok(Arc::new(FlakyInstall { inner, group, refuse, refused: AtomicU64::default(), forget }))
+        let (hold_pages, page_held) = (Arc::clone(&self.hold_pages), Arc::clone(&self.page_held));
+        let refused = AtomicU64::default();
+        Ok(Arc::new(FlakyInstall { inner, group, refuse, refused, forget, hold_pages, page_held }))
     }
 }

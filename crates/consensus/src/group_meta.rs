@@ -1,0 +1,73 @@
+//! What is kept beside a group's log and outlives its database: a snapshot that is being installed, and whom to ask for
+//! rows if they are lost. One record, changed in place, durable like the vote.
+
+use std::collections::BTreeMap;
+
+use buzon_types::id::NodeId;
+use openraft::EntryPayload;
+use prost::Message as _;
+
+use crate::log::LogError;
+use crate::log::group::GroupLog;
+use crate::pb;
+use crate::record::{self, RecordError};
+use crate::type_config::{LogId, Membership};
+
+/// Log read at once while memberships are looked for.
+const SEARCH_BYTES: usize = 4 << 20;
+
+/// What is kept now; empty for a new group.
+pub(crate) fn read(log: &GroupLog) -> Result<pb::GroupMeta, RecordError> {
+    let meta = log.view().meta.map(pb::GroupMeta::decode).transpose()?;
+    Ok(meta.unwrap_or_default())
+}
+
+/// Changes it; durable when this returns, and nothing is written if it is the same.
+pub(crate) async fn change(log: &GroupLog, change: impl FnOnce(&mut pb::GroupMeta)) -> Result<(), LogError> {
+    let damaged =
+        |error: prost::DecodeError| LogError::Damaged { group: log.group(), what: error.to_string() };
+    log.change_meta(|found| {
+        let before = found.map(pb::GroupMeta::decode).transpose().map_err(damaged)?.unwrap_or_default();
+        let mut after = before.clone();
+        change(&mut after);
+        Ok((after != before).then(|| record::encode(&after)))
+    })
+    .await
+}
+
+/// The id of the entry just before the log's first one; none if it begins at the beginning.
+pub(crate) fn purged(log: &GroupLog) -> Result<Option<LogId>, RecordError> {
+    log.view().purged.map(record::decode_log_id).transpose()
+}
+
+/// The group's members and their addresses as the log knows them, whatever became of the database.
+pub(crate) async fn members(log: &GroupLog) -> Result<BTreeMap<NodeId, String>, MembersError> {
+    let stored = read(log)?.membership.map(record::read_stored_membership).transpose()?;
+    let mut members = stored.map(|stored| addresses(stored.membership())).unwrap_or_default();
+    let held = log.view().held;
+    let mut from = held.start;
+    while from < held.end {
+        let records = log.read(from..held.end, SEARCH_BYTES).await?;
+        let Some(last) = records.last() else { break };
+        from = last.index + 1;
+        for entry in records {
+            if let EntryPayload::Membership(membership) = record::decode_entry(entry.bytes)?.payload {
+                members = addresses(&membership);
+            }
+        }
+    }
+    Ok(members)
+}
+
+/// Why members cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MembersError {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+fn addresses(membership: &Membership) -> BTreeMap<NodeId, String> {
+    membership.nodes().map(|(id, node)| (NodeId(*id), node.addr.clone())).collect()
+}
