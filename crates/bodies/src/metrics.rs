@@ -20,7 +20,7 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new(meter: &Meter) -> Self {
-        Self {
+        let this = Self {
             requests: meter
                 .u64_counter("buzon.bodies.requests")
                 .with_unit("{request}")
@@ -54,7 +54,19 @@ impl Metrics {
                 .with_unit("{lookup}")
                 .with_description("Reads by whether the cache had the bytes.")
                 .build(),
+        };
+        // From nothing: a rate sees no first time of a series that is born with it.
+        for kind in [RequestKind::Put, RequestKind::GetRange] {
+            for outcome in ["ok", "failed", "deadline"] {
+                let labels = [KeyValue::new("kind", kind.name()), KeyValue::new("outcome", outcome)];
+                this.requests.add(0, &labels);
+            }
         }
+        [true, false].iter().for_each(|&found| this.lookups.add(0, &[KeyValue::new("found", found)]));
+        this.in_flight.add(0, &[]);
+        this.written.add(0, &[]);
+        this.read.add(0, &[]);
+        this
     }
 
     pub(crate) fn started(&self) -> InFlight<'_> {

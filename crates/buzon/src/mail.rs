@@ -40,6 +40,9 @@ pub(crate) async fn listen(
 ) -> anyhow::Result<()> {
     let listen = &parts.config.listen;
     let imap = imap(parts, telemetry)?;
+    let meter = telemetry.meter("buzon.frontend");
+    parts.budget.observe(&meter);
+    listeners.observe(&meter, "imap");
     if let Some(address) = listen.imaps.address() {
         let imap = imap.clone();
         let bound = listeners
@@ -58,6 +61,7 @@ pub(crate) async fn listen(
         // A few MTAs hold all of them, and must not lose their places to mail clients, nor take theirs.
         let connections_max = parts.config.lmtp.connections_max;
         let listeners = listeners.with_limits(ConnectionLimits::new(connections_max, connections_max));
+        listeners.observe(&meter, "lmtp");
         let bound =
             listeners.listen("lmtp", address, move |accepted| lmtp.clone().serve_accepted(accepted)).await;
         running.lmtp = Some(bound.with_context(|| format!("listen.lmtp: bind {address}"))?);

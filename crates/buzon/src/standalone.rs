@@ -88,6 +88,7 @@ async fn run(config: Config, demo: bool) -> anyhow::Result<()> {
 async fn start(config: &Config) -> anyhow::Result<(Server, Running)> {
     let telemetry = buzon_telemetry::init(&telemetry_options(config)).context("telemetry")?;
     let data_dir = DataDir::open(&config.data_dir)?;
+    telemetry.observe_disk(data_dir.path());
     let pki = Pki::ensure(data_dir.path(), &config.host_name)?;
     let (stop, health) = (CancellationToken::new(), Health::new(telemetry.clone()));
     let mut running = Running::default();

@@ -217,6 +217,13 @@ impl Node {
         self.inner.log.counts()
     }
 
+    /// What the log takes of its disk, in bytes: the files of all groups. None if they cannot be looked at.
+    pub fn log_bytes(&self) -> Option<u64> {
+        let files = std::fs::read_dir(&self.inner.options.log.directory).ok()?;
+        // A file may be given back between the two looks.
+        Some(files.flatten().filter_map(|file| file.metadata().ok()).map(|it| it.len()).sum())
+    }
+
     /// Stops all groups, writes what waits in the log and closes it. The log's files are free once all handles
     /// on the node and its groups are dropped.
     pub async fn close(&self) {

@@ -11,6 +11,7 @@ use buzon_message::summary::Summary;
 use buzon_types::body_ref::BodyRef;
 use buzon_types::id::AccountId;
 use bytes::Bytes;
+use opentelemetry::metrics::Meter;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -60,6 +61,26 @@ impl Budget {
         let units_max = (bytes_max / UNIT_BYTES).min(Semaphore::MAX_PERMITS as u64);
         let units = Arc::new(Semaphore::new(units_max as usize));
         Self { units, units_max, shares: Arc::default() }
+    }
+
+    /// Shows operators what is held, and how much there is.
+    pub fn observe(&self, meter: &Meter) {
+        let (units, units_max) = (Arc::clone(&self.units), self.units_max);
+        meter
+            .u64_observable_gauge("buzon.incoming.held")
+            .with_unit("By")
+            .with_description("Memory that messages on their way in hold")
+            .with_callback(move |observer| {
+                observer
+                    .observe(units_max.saturating_sub(units.available_permits() as u64) * UNIT_BYTES, &[]);
+            })
+            .build();
+        meter
+            .u64_observable_gauge("buzon.incoming.max")
+            .with_unit("By")
+            .with_description("Memory that messages on their way in may hold")
+            .with_callback(move |observer| observer.observe(units_max * UNIT_BYTES, &[]))
+            .build();
     }
 
     /// Nothing yet, for who may take all there is.

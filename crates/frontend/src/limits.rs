@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Meter;
 use parking_lot::Mutex;
 
 /// IPv6 peers are counted by their /64: one customer has all of it.
@@ -50,6 +52,23 @@ impl ConnectionLimits {
     /// So many in all, and so many of one peer.
     pub fn new(connections_max: usize, per_peer_max: usize) -> Self {
         Self { inner: Arc::new(Inner { connections_max, per_peer_max, open: Mutex::default() }) }
+    }
+
+    /// Shows operators how many places are taken, and how many there are.
+    pub fn observe(&self, meter: &Meter, protocol: &'static str) {
+        let (inner, label) = (Arc::clone(&self.inner), [KeyValue::new("protocol", protocol)]);
+        meter
+            .u64_observable_gauge("buzon.connections.open")
+            .with_description("Open connections of clients")
+            .with_callback(move |observer| observer.observe(inner.open.lock().all as u64, &label))
+            .build();
+        let (connections_max, label) =
+            (self.inner.connections_max as u64, [KeyValue::new("protocol", protocol)]);
+        meter
+            .u64_observable_gauge("buzon.connections.max")
+            .with_description("Connections that are taken at most")
+            .with_callback(move |observer| observer.observe(connections_max, &label))
+            .build();
     }
 
     /// Takes a place.

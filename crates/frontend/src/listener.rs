@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::metrics::Meter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -48,6 +49,11 @@ impl Listeners {
     pub fn new(limits: ConnectionLimits) -> Self {
         let (drain, cut) = (CancellationToken::new(), CancellationToken::new());
         Self { limits, connections: TaskTracker::new(), drain, cut }
+    }
+
+    /// Shows operators how many connections there are, and how many are taken at most.
+    pub fn observe(&self, meter: &Meter, protocol: &'static str) {
+        self.limits.observe(meter, protocol);
     }
 
     /// Ends with these, but counts connections by other limits.

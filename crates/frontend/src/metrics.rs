@@ -5,6 +5,9 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
 
+/// How an attempt to log in ends.
+const LOGINS: [&str; 4] = ["ok", "wrong", "suspended", "unavailable"];
+
 /// The instruments.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
@@ -18,7 +21,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Made from the process's meter.
     pub(crate) fn new(meter: &Meter) -> Self {
-        Self {
+        let this = Self {
             commands: meter
                 .u64_counter("buzon.imap.commands")
                 .with_description("Commands answered, by name and outcome")
@@ -41,7 +44,12 @@ impl Metrics {
                 .u64_counter("buzon.imap.connections.turned_away")
                 .with_description("Connections over a limit")
                 .build(),
-        }
+        };
+        // From nothing: a rate sees no first time of a series that is born with it.
+        this.session(0);
+        this.turned_away.add(0, &[]);
+        LOGINS.iter().for_each(|&outcome| this.logins.add(0, &[KeyValue::new("outcome", outcome)]));
+        this
     }
 
     pub(crate) fn command(&self, name: &'static str, outcome: &'static str, took: Duration) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use buzon_consensus::log::shared::LogCounts;
 use buzon_meta_store::error::StoreError;
 use buzon_meta_store::store::MetaStore;
 use buzon_model::command::Command;
@@ -26,6 +27,10 @@ pub trait Groups: Send + Sync + 'static {
     fn group(&self, id: GroupId) -> Option<Arc<dyn Replica>>;
     /// All of them, by id.
     fn groups(&self) -> Vec<Arc<dyn Replica>>;
+    /// What the groups' log has written and holds; none where there is no log.
+    fn log(&self) -> Option<LogStatus> {
+        None
+    }
 }
 
 /// This node's replica of a group.
@@ -79,6 +84,15 @@ pub trait Replica: Send + Sync + 'static {
     fn leader(&self) -> Option<LeaderHint> {
         None
     }
+}
+
+/// The log that the groups of a node share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogStatus {
+    /// Since the process began.
+    pub written: LogCounts,
+    /// On disk now, if it can be looked at.
+    pub bytes: Option<u64>,
 }
 
 /// How a group stands, as its replica here sees it.

@@ -10,6 +10,7 @@ mod admin;
 pub mod auth;
 pub mod cluster;
 mod directory;
+mod gauges;
 pub mod groups;
 mod janitor;
 mod mail;

@@ -23,7 +23,7 @@ use buzon_types::uid::ModSeq;
 use buzon_types::uid_set::UidSet;
 use tokio::sync::broadcast;
 
-use crate::groups::{Groups, Replica, ReplicaStatus, cold};
+use crate::groups::{Groups, LogStatus, Replica, ReplicaStatus, cold};
 
 /// How long a proposal may wait for a majority before its caller is told to ask again, perhaps elsewhere.
 const PROPOSE_DEADLINE: Duration = Duration::from_secs(8);
@@ -57,6 +57,10 @@ impl Groups for NodeGroups {
 
     fn groups(&self) -> Vec<Arc<dyn Replica>> {
         self.node.groups().into_iter().map(|group| self.replica(group)).collect()
+    }
+
+    fn log(&self) -> Option<LogStatus> {
+        Some(LogStatus { written: self.node.log_counts(), bytes: self.node.log_bytes() })
     }
 }
 

@@ -21,6 +21,7 @@ use crate::auth::Bearer;
 use crate::cluster::Cluster;
 use crate::cluster::peers::Peers;
 use crate::directory::Directory;
+use crate::gauges;
 use crate::groups::Groups;
 use crate::janitor::Janitor;
 use crate::mail::Mail;
@@ -53,6 +54,7 @@ pub struct Server {
 impl Server {
     /// Serves groups.
     pub fn new(groups: Arc<dyn Groups>, options: Options) -> Self {
+        gauges::observe(&options.meter, &groups);
         let (janitor, janitor_task) = Janitor::start(Arc::clone(&groups));
         Self {
             groups,

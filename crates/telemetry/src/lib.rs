@@ -11,6 +11,7 @@
 //! Instruments are made by the crate that counts, from a `Meter` that is handed to it: there is no global registry.
 //! Nothing here knows what is counted or logged.
 
+mod disk;
 mod error;
 pub mod export;
 mod logging;

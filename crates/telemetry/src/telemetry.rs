@@ -1,5 +1,7 @@
 //! Starts it all, hands out meters, and ends it without losing what is on its way.
 
+use std::path::Path;
+
 use opentelemetry::metrics::Meter;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
@@ -7,6 +9,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::disk;
 use crate::error::TelemetryError;
 use crate::export::{self, Export};
 use crate::logging::{self, Filter};
@@ -84,6 +87,11 @@ impl Telemetry {
     /// For the instruments of one part of the program: `meter("buzon.bodies")`.
     pub fn meter(&self, name: &'static str) -> Meter {
         self.metrics.meter(name)
+    }
+
+    /// Metrics of the disk that holds this folder: what is free, of what.
+    pub fn observe_disk(&self, folder: &Path) {
+        disk::observe(&self.meter("buzon.disk"), folder);
     }
 
     /// All metrics as text for Prometheus, see [`METRICS_CONTENT_TYPE`].

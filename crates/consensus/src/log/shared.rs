@@ -46,6 +46,7 @@ pub(super) struct Stats {
     pub(super) entries: AtomicU64,
     pub(super) bytes: AtomicU64,
     pub(super) fsyncs: AtomicU64,
+    pub(super) fsync_nanos: AtomicU64,
 }
 
 /// What was written since the log was opened.
@@ -59,6 +60,8 @@ pub struct LogCounts {
     pub bytes: u64,
     /// Batches, each with one fsync.
     pub fsyncs: u64,
+    /// Time that batches took to be written and synced, all together.
+    pub fsync_time: Duration,
 }
 
 /// The groups that are in use.
@@ -176,6 +179,7 @@ impl SharedLog {
             entries: get(&self.stats.entries),
             bytes: get(&self.stats.bytes),
             fsyncs: get(&self.stats.fsyncs),
+            fsync_time: Duration::from_nanos(get(&self.stats.fsync_nanos)),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use buzon_types::id::GroupId;
 use tokio::sync::mpsc;
@@ -76,13 +77,16 @@ impl Writer {
                 batch.operations.push((id, Operation::Committed(marker)));
             }
         }
+        let began = Instant::now();
         self.backend.write(&batch)?;
-        self.count(&batch.operations);
+        self.count(&batch.operations, began.elapsed());
         Ok(())
     }
 
-    fn count(&self, operations: &[(GroupId, Operation)]) {
+    fn count(&self, operations: &[(GroupId, Operation)], took: Duration) {
         self.stats.fsyncs.fetch_add(1, Ordering::Relaxed);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.stats.fsync_nanos.fetch_add(nanos, Ordering::Relaxed);
         for (_, operation) in operations {
             if let Operation::Append(records) = operation {
                 self.stats.appends.fetch_add(1, Ordering::Relaxed);

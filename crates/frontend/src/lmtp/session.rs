@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use buzon_meta_client::account::AccountHandle;
 use buzon_model::read::ReadAt;
@@ -415,10 +415,12 @@ impl Session {
     async fn finish(&mut self, incoming: Incoming) {
         let targets = std::mem::take(&mut self.targets);
         self.services.metrics.message(incoming.bytes.len() as u64);
+        let began = Instant::now();
         let replies = match incoming.refused {
             Some(refusal) => vec![refusal; targets.len()],
             None => deliver(&self.services, &targets, incoming.bytes.freeze()).await,
         };
+        self.services.metrics.finished(began.elapsed());
         for reply in replies {
             self.services.metrics.recipient(reply);
             self.say(reply);

@@ -1,0 +1,129 @@
+//! What operators see of a node's raft groups and their log. Read when somebody asks for the metrics: nothing is kept,
+//! and a node that is gone says nothing more.
+
+use std::sync::{Arc, Weak};
+
+use buzon_types::id::NodeId;
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Meter;
+
+use crate::groups::{Groups, LogStatus, ReplicaStatus};
+
+/// Registers them. Only for as long as the groups live: the registry holds no node open.
+pub(crate) fn observe(meter: &Meter, groups: &Arc<dyn Groups>) {
+    replicas(
+        meter,
+        groups,
+        "buzon.raft.leader",
+        "Whether this replica leads its group: 1 or 0",
+        |status, node| u64::from(status.leader == Some(node)),
+    );
+    replicas(meter, groups, "buzon.raft.term", "The raft term: each election begins one", |status, _| {
+        status.term
+    });
+    replicas(
+        meter,
+        groups,
+        "buzon.raft.log.index",
+        "Last entry in the replica's log, counted from 1",
+        |status, _| status.last_log.0,
+    );
+    replicas(
+        meter,
+        groups,
+        "buzon.raft.applied.index",
+        "Last entry that is in the replica's rows",
+        |status, _| status.applied.0,
+    );
+    counter(meter, groups, "buzon.log.entries", "{entry}", "Entries written to the log", |log| {
+        log.written.entries
+    });
+    counter(meter, groups, "buzon.log.written", "By", "Bytes of entries written to the log", |log| {
+        log.written.bytes
+    });
+    counter(
+        meter,
+        groups,
+        "buzon.log.fsyncs",
+        "{fsync}",
+        "Batches written to the log, each with one fsync",
+        |log| log.written.fsyncs,
+    );
+    fsync_time(meter, groups);
+    size(meter, groups);
+}
+
+/// One series for each group.
+fn replicas(
+    meter: &Meter,
+    groups: &Arc<dyn Groups>,
+    name: &'static str,
+    description: &'static str,
+    read: impl Fn(&ReplicaStatus, NodeId) -> u64 + Send + Sync + 'static,
+) {
+    let groups = Arc::downgrade(groups);
+    meter
+        .u64_observable_gauge(name)
+        .with_description(description)
+        .with_callback(move |observer| {
+            let Some(groups) = groups.upgrade() else { return };
+            for replica in groups.groups() {
+                let group = KeyValue::new("group", replica.id().to_string());
+                observer.observe(read(&replica.status(), groups.node()), &[group]);
+            }
+        })
+        .build();
+}
+
+fn counter(
+    meter: &Meter,
+    groups: &Arc<dyn Groups>,
+    name: &'static str,
+    unit: &'static str,
+    description: &'static str,
+    read: impl Fn(&LogStatus) -> u64 + Send + Sync + 'static,
+) {
+    let groups = Arc::downgrade(groups);
+    meter
+        .u64_observable_counter(name)
+        .with_unit(unit)
+        .with_description(description)
+        .with_callback(move |observer| {
+            if let Some(log) = log(&groups) {
+                observer.observe(read(&log), &[]);
+            }
+        })
+        .build();
+}
+
+fn fsync_time(meter: &Meter, groups: &Arc<dyn Groups>) {
+    let groups = Arc::downgrade(groups);
+    meter
+        .f64_observable_counter("buzon.log.fsync")
+        .with_unit("s")
+        .with_description("Time that batches took to be written and synced; by their number, the mean")
+        .with_callback(move |observer| {
+            if let Some(log) = log(&groups) {
+                observer.observe(log.written.fsync_time.as_secs_f64(), &[]);
+            }
+        })
+        .build();
+}
+
+fn size(meter: &Meter, groups: &Arc<dyn Groups>) {
+    let groups = Arc::downgrade(groups);
+    meter
+        .u64_observable_gauge("buzon.log.size")
+        .with_unit("By")
+        .with_description("What the log takes of its disk")
+        .with_callback(move |observer| {
+            if let Some(bytes) = log(&groups).and_then(|log| log.bytes) {
+                observer.observe(bytes, &[]);
+            }
+        })
+        .build();
+}
+
+fn log(groups: &Weak<dyn Groups>) -> Option<LogStatus> {
+    groups.upgrade()?.log()
+}
