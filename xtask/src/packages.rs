@@ -8,7 +8,7 @@ use anyhow::bail;
 use crate::{run, succeeds};
 
 /// Package, and a file that says it is there.
-const NEEDED: [(&str, &str); 7] = [
+const NEEDED: [(&str, &str); 8] = [
     ("postgresql", "/usr/lib/postgresql"),
     ("isync", "/usr/bin/mbsync"),
     ("postfix", "/usr/sbin/postfix"),
@@ -16,6 +16,8 @@ const NEEDED: [(&str, &str); 7] = [
     ("curl", "/usr/bin/curl"),
     ("python3", "/usr/bin/python3"),
     ("g++", "/usr/bin/g++"),
+    // With promtool.
+    ("prometheus", "/usr/bin/prometheus"),
 ];
 
 /// Installs what is missing.
