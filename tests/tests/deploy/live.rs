@@ -9,6 +9,8 @@ use buzon_tests::lmtp::Lmtp;
 use buzon_tests::server::{Server, Start};
 use serde_json::Value;
 
+use crate::OVERLAYS;
+use crate::manifests::Manifests;
 use crate::prometheus::Prometheus;
 use crate::promql::{Selector, names};
 use crate::rules::{alerts, dashboard, queries, spec};
@@ -70,6 +72,9 @@ fn alerts_and_dashboard_name_only_what_a_live_server_tells() -> anyhow::Result<(
     for alert in alerts(&spec) {
         all.push((text(alert, &["alert"])?.to_owned(), text(alert, &["expr"])?.to_owned()));
     }
+    for overlay in OVERLAYS {
+        all.push((format!("autoscaler of {overlay}"), autoscaled_by(overlay)?));
+    }
     let mut wrong = Vec::new();
     for (place, expression) in &all {
         if let Err(error) = check(&prometheus, expression) {
@@ -79,6 +84,14 @@ fn alerts_and_dashboard_name_only_what_a_live_server_tells() -> anyhow::Result<(
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), all.len(), wrong.join("\n"));
     drop(server);
     Ok(())
+}
+
+/// The metric that decides how many front-ends there are.
+fn autoscaled_by(overlay: &str) -> anyhow::Result<String> {
+    let manifests = Manifests::of(overlay)?;
+    let scaler = manifests.named("HorizontalPodAutoscaler", "frontend")?;
+    let metric = list(scaler, &["spec", "metrics"]).iter().find(|it| it["type"] == "Pods");
+    Ok(text(metric.context("a metric of pods")?, &["pods", "metric", "name"])?.to_owned())
 }
 
 /// Prometheus takes it, and each of its names is known.

@@ -10,8 +10,8 @@ use crate::manifests::{Manifests, Pod};
 use crate::settings::Settings;
 use crate::tools::{at, list, text};
 
-/// What the process takes after its drain: calls of administration 5 s, telemetry 10 s.
-const AFTER_DRAIN_SECONDS: u64 = 15;
+/// What the process takes after its drain: calls of administration and those of other nodes 5 s each, telemetry 10 s.
+const AFTER_DRAIN_SECONDS: u64 = 20;
 
 #[test]
 fn every_container_is_locked_down() -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::OVERLAYS;
 use crate::manifests::{Manifests, Pod};
 use crate::settings::Settings;
-use crate::tools::{at, list, text};
+use crate::tools::{at, documents, list, text};
 
 /// Secrets that an operator makes; deploy/README.md tells how.
 const MADE_BY_OPERATORS: [&str; 2] = ["admin-token", "object-store"];
@@ -171,10 +171,13 @@ fn certificates_name_every_address_that_is_connected_to() -> anyhow::Result<()> 
             let covered = names.iter().any(|name| covers(name, host));
             ensure!(covered, "{overlay}: no name in {names:?} for {address}");
         }
+        let frontend = names_of(&manifests, "frontend")?;
         for service in ["frontend-admin", "lmtp"] {
             let host = format!("{service}.{}.svc", manifests.namespace()?);
-            ensure!(names_of(&manifests, "frontend")?.contains(&host), "{overlay}: {host}");
+            ensure!(frontend.contains(&host), "{overlay}: {host}");
         }
+        // In the pod, `buzon ctl --data-dir` calls its own process so.
+        ensure!([names, frontend].iter().all(|names| names.contains(&"localhost".to_owned())), "{overlay}");
         for role in ["metad", "frontend"] {
             let certificate = manifests.named("Certificate", role)?;
             assert_eq!(at(certificate, &["spec", "uris"]), &serde_json::json!([format!("buzon:{role}")]));
@@ -247,5 +250,60 @@ fn files_that_configurations_name_are_mounted() -> anyhow::Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Nobody here runs the collector: only that its configuration hangs together, and with the manifests.
+#[test]
+fn the_collector_s_pipelines_are_made_of_parts_that_it_has() -> anyhow::Result<()> {
+    for overlay in OVERLAYS {
+        let manifests = Manifests::of(overlay)?;
+        let config = manifests.kind("ConfigMap").find_map(|it| it["data"]["config.yaml"].as_str());
+        let config_text = config.context("the collector's configuration")?;
+        let [config] = &documents(config_text)?[..] else { anyhow::bail!("one document") };
+        let has =
+            |kind: &str, name: &Value| name.as_str().is_some_and(|name| config[kind].get(name).is_some());
+        for (signal, pipeline) in at(config, &["service", "pipelines"]).as_object().context("pipelines")? {
+            for kind in ["receivers", "processors", "exporters"] {
+                let parts = list(pipeline, &[kind]);
+                let missing: Vec<&Value> = parts.iter().filter(|part| !has(kind, part)).collect();
+                ensure!(!parts.is_empty() && missing.is_empty(), "{overlay} {signal} {kind}: {missing:?}");
+            }
+        }
+        for extension in list(config, &["service", "extensions"]) {
+            ensure!(has("extensions", extension), "{overlay}: {extension}");
+        }
+        let pod = manifests.pod("collector")?;
+        let ports = list(pod.container("collector")?, &["ports"]);
+        for (port, path) in [
+            ("otlp", &["receivers", "otlp", "protocols", "grpc", "endpoint"][..]),
+            ("health", &["extensions", "health_check", "endpoint"][..]),
+        ] {
+            let number =
+                ports.iter().find(|it| it["name"] == port).and_then(|it| it["containerPort"].as_u64());
+            let listens = text(config, path)?.rsplit_once(':').and_then(|(_, number)| number.parse().ok());
+            assert_eq!(number, listens, "{overlay}: {port}");
+        }
+        let settings = manifests.named("ConfigMap", "collector-settings").ok();
+        for variable in config_text.split("${env:").skip(1).filter_map(|it| it.split('}').next()) {
+            let known = settings.is_some_and(|it| it["data"].get(variable).is_some());
+            ensure!(known, "{overlay}: nobody sets {variable}");
+        }
+    }
+    Ok(())
+}
+
+/// Alerts go by names that Kubernetes makes of ours.
+#[test]
+fn alerts_know_the_volumes_and_the_jobs() -> anyhow::Result<()> {
+    let manifests = Manifests::of("overlays/production")?;
+    let rules = manifests.named("PrometheusRule", "buzon")?.to_string();
+    let claims = list(manifests.named("StatefulSet", "metad")?, &["spec", "volumeClaimTemplates"]);
+    let claims: Vec<&str> = claims.iter().filter_map(|it| at(it, &["metadata", "name"]).as_str()).collect();
+    ensure!(rules.contains(&format!("({})-metad-.*", claims.join("|"))), "claims of {claims:?}");
+    let monitors: Vec<&str> =
+        manifests.kind("PodMonitor").filter_map(|it| it["metadata"]["name"].as_str()).collect();
+    assert_eq!(monitors, ["frontend", "metad"]);
+    ensure!(rules.contains("(.*/)?(metad|frontend|buzon)"), "jobs are called namespace/monitor");
     Ok(())
 }

@@ -5,6 +5,7 @@
 mod admin;
 mod chunks;
 mod cluster;
+mod gauges;
 mod janitor;
 mod mail;
 mod network;

@@ -22,6 +22,7 @@ use buzon_types::mailbox_name::MailboxName;
 use buzon_types::secret::Secret;
 use buzon_types::time::InternalDate;
 use buzon_types::uid_set::UidSet;
+use opentelemetry::metrics::Meter;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Status};
 
@@ -43,17 +44,22 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::over(tempfile::tempdir().unwrap()).await
+        Self::observed(opentelemetry::global::meter("test")).await
+    }
+
+    /// Its metrics go there.
+    pub(crate) async fn observed(meter: Meter) -> Self {
+        Self::over(tempfile::tempdir().unwrap(), meter).await
     }
 
     /// The process is gone, and another begins where the rows stand.
     pub(crate) async fn restart(self) -> Self {
         let Self { server, shard, directory, meta, folder } = self;
         drop((server, shard, directory, meta));
-        Self::over(folder).await
+        Self::over(folder, opentelemetry::global::meter("test")).await
     }
 
-    async fn over(folder: tempfile::TempDir) -> Self {
+    async fn over(folder: tempfile::TempDir, meter: Meter) -> Self {
         let store = SqliteStore::open(&folder.path().join("rows"), Arc::new(Codec)).await.unwrap();
         let store: Arc<dyn buzon_meta_store::store::MetaStore> = Arc::new(store);
         let mut groups = BTreeMap::new();
@@ -61,7 +67,6 @@ impl World {
             groups.insert(id, TestGroup::open(id, Arc::clone(&store)).await);
         }
         let (shard, directory) = (Arc::clone(&groups[&SHARD]), Arc::clone(&groups[&DIRECTORY]));
-        let meter = opentelemetry::global::meter("test");
         let options = ServerOptions { admin_token: Secret::new(TOKEN.to_owned()), meter };
         let server = Server::new(Arc::new(TestGroups(groups)), options);
         let meta = Meta::in_process(server.internal_routes(), options_fast());
