@@ -29,7 +29,7 @@ use crate::data_dir::DataDir;
 use crate::http::{self, Health};
 use crate::mail::{self, Parts};
 use crate::pki::Pki;
-use crate::process::{Stop, bodies, describe, telemetry_options};
+use crate::process::{Stop, bodies, describe, observe_certificate, telemetry_options};
 use crate::{admin, cli};
 
 /// Runs until SIGTERM or SIGINT.
@@ -80,6 +80,8 @@ async fn start(config: &Config) -> anyhow::Result<(Frontend, Running)> {
     }
     let mutual = Mutual::open(config.cluster.files()?).context("cluster.certificate")?;
     tokio::spawn(Arc::clone(&mutual).follow(stop.clone()));
+    let shown = Arc::clone(&mutual);
+    observe_certificate(&telemetry, "cluster", move || shown.ends());
     // An owner of its own: two front-ends never close each other's instances, whatever they are called.
     let meta = Meta::cluster(&Connector::Mutual(mutual), &config.cluster.metads, MetaOptions::default())
         .context("cluster.metads")?;

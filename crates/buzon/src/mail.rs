@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Config, OverQuota};
 use crate::ctl::connection::Running;
+use crate::process::observe_certificate;
 
 /// What the listeners share.
 pub(crate) struct Parts<'a> {
@@ -43,6 +44,8 @@ pub(crate) async fn listen(
     let meter = telemetry.meter("buzon.frontend");
     parts.budget.observe(&meter);
     listeners.observe(&meter, "imap");
+    let certificate = Arc::clone(parts.certificate);
+    observe_certificate(telemetry, "mail", move || certificate.ends());
     if let Some(address) = listen.imaps.address() {
         let imap = imap.clone();
         let bound = listeners

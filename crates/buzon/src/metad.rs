@@ -24,7 +24,7 @@ use crate::config::{Config, Role};
 use crate::ctl::connection::Running;
 use crate::data_dir::DataDir;
 use crate::http::{self, Health};
-use crate::process::{Stop, describe, telemetry_options};
+use crate::process::{Stop, describe, observe_certificate, telemetry_options};
 use host::ProcessHost;
 use serving::{Sockets, Unassigned};
 
@@ -98,6 +98,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
 async fn start(config: Config) -> anyhow::Result<(Base, Running)> {
     let telemetry = buzon_telemetry::init(&telemetry_options(&config)).context("telemetry")?;
     let data_dir = Arc::new(DataDir::open(&config.data_dir)?);
+    telemetry.observe_disk(data_dir.path());
     let (stop, health) = (CancellationToken::new(), Health::new(telemetry.clone()));
     let mut running = Running { ca: config.cluster.ca.clone(), ..Running::default() };
     if let Some(address) = config.listen.http.address() {
@@ -107,6 +108,8 @@ async fn start(config: Config) -> anyhow::Result<(Base, Running)> {
     let certificate = Certificate::open(&files.certificate, &files.key).context("cluster.certificate")?;
     let mutual = Mutual::open(files).context("cluster.certificate")?;
     tokio::spawn(Arc::clone(&mutual).follow(stop.clone()));
+    let shown = Arc::clone(&mutual);
+    observe_certificate(&telemetry, "cluster", move || shown.ends());
     tokio::spawn(Arc::clone(&certificate).follow(stop.clone()));
     let sockets = Sockets::bind(&config)?;
     (running.internal, running.admin) = sockets.addresses()?;

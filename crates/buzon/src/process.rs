@@ -7,6 +7,7 @@ use buzon_bodies::{Backend, Bodies, S3Options};
 use buzon_telemetry::Telemetry;
 use buzon_telemetry::options::{Format, Options as TelemetryOptions};
 use buzon_types::secret::Secret;
+use opentelemetry::KeyValue;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, LogFormat};
@@ -89,6 +90,27 @@ pub(crate) async fn bodies(config: &Config, data_dir: Option<&DataDir>, telemetr
     let mut options = buzon_bodies::Options::new(backend);
     options.cache_bytes_max = config.memory.body_cache_bytes;
     Bodies::open(&options, &telemetry.meter("buzon.bodies")).await.context("bodies")
+}
+
+/// Shows operators when a certificate ends, which may be renewed while the process runs: the one that mail clients see
+/// (`mail`), or the node's own (`cluster`).
+pub(crate) fn observe_certificate(
+    telemetry: &Telemetry,
+    certificate: &'static str,
+    ends: impl Fn() -> Option<u64> + Send + Sync + 'static,
+) {
+    let label = [KeyValue::new("certificate", certificate)];
+    telemetry
+        .meter("buzon.certificate")
+        .u64_observable_gauge("buzon.certificate.expiry")
+        .with_unit("s")
+        .with_description("When the certificate ends, in seconds since 1970.")
+        .with_callback(move |observer| {
+            if let Some(ends) = ends() {
+                observer.observe(ends, &label);
+            }
+        })
+        .build();
 }
 
 /// For people: where it listens.

@@ -14,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use tokio_util::sync::CancellationToken;
 
+use crate::expiry::ends;
 use crate::files::{follow, read_key, read_roots};
 
 /// Changed files are noticed within this time.
@@ -114,6 +115,11 @@ impl Certificate {
     /// What the next handshake shows.
     pub fn current(&self) -> Arc<CertifiedKey> {
         self.current.load_full()
+    }
+
+    /// When the next handshake's certificate ends, in seconds since 1970; none if it does not say.
+    pub fn ends(&self) -> Option<u64> {
+        ends(&self.current.load().cert)
     }
 
     /// Reads the files again.

@@ -9,6 +9,7 @@
 
 pub mod certificate;
 pub mod connect;
+mod expiry;
 mod files;
 pub mod listen;
 pub mod mutual;

@@ -12,6 +12,7 @@ use rustls::{ClientConfig, ServerConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::certificate::{LOOK_EVERY, TlsError};
+use crate::expiry::ends;
 use crate::files::{follow, read_key, read_roots};
 
 /// HTTP/2 is all that gRPC speaks.
@@ -39,6 +40,7 @@ pub struct Mutual {
 struct Sides {
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
+    ends: Option<u64>,
 }
 
 impl Mutual {
@@ -59,6 +61,11 @@ impl Mutual {
     /// For the next connection from another node.
     pub fn server(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current.load().server)
+    }
+
+    /// When the certificate for the next connection ends, in seconds since 1970; none if it does not say.
+    pub fn ends(&self) -> Option<u64> {
+        self.current.load().ends
     }
 
     /// Watches the files until `stop`. Files that cannot be used are reported once and what was read before stays.
@@ -85,7 +92,7 @@ impl Mutual {
 impl Sides {
     fn read(files: &Files) -> Result<Self, TlsError> {
         let key = Arc::new(read_key(&files.certificate, &files.key)?);
-        Ok(Self { client: client(files, &key)?, server: server(files, &key)? })
+        Ok(Self { client: client(files, &key)?, server: server(files, &key)?, ends: ends(&key.cert) })
     }
 }
 

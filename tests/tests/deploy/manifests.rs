@@ -1,6 +1,9 @@
 //! The documents of an overlay, and that they fit the schemas.
 
-use anyhow::Context;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, anyhow};
 use serde_json::Value;
 
 use crate::OVERLAYS;
@@ -23,8 +26,16 @@ pub(crate) struct Pod {
 }
 
 impl Manifests {
-    pub(crate) fn of(overlay: &str) -> anyhow::Result<Self> {
-        Ok(Self { documents: documents(&build(overlay)?)? })
+    /// Built once, for all tests.
+    pub(crate) fn of(overlay: &'static str) -> anyhow::Result<Arc<Self>> {
+        static BUILT: Mutex<BTreeMap<&str, Arc<Manifests>>> = Mutex::new(BTreeMap::new());
+        let mut built = BUILT.lock().map_err(|_| anyhow!("a build panicked"))?;
+        if let Some(manifests) = built.get(overlay) {
+            return Ok(Arc::clone(manifests));
+        }
+        let manifests = Arc::new(Self { documents: documents(&build(overlay)?)? });
+        built.insert(overlay, Arc::clone(&manifests));
+        Ok(manifests)
     }
 
     pub(crate) fn kind(&self, kind: &'static str) -> impl Iterator<Item = &Value> {
