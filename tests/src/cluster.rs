@@ -161,9 +161,7 @@ impl Cluster {
     fn tls(&self, name: &str) -> String {
         let pki = self.dir.path().join("pki");
         let pki = pki.display();
-        format!(
-            "ca = \"{pki}/ca.pem\"\ncertificate = \"{pki}/{name}.pem\"\nkey = \"{pki}/{name}-key.pem\"\n"
-        )
+        format!("ca = \"{pki}/ca.pem\"\ncertificate = \"{pki}/{name}.pem\"\nkey = \"{pki}/{name}-key.pem\"\n")
     }
 
     /// `buzon ctl …` at a metadata node, whatever it ends with.

@@ -109,7 +109,7 @@ async fn serve(socket: TcpStream, service: S3Service, faults: Arc<Faults>) {
 async fn answer(request: Request<Incoming>, service: &S3Service, faults: &Faults) -> Response<s3s::Body> {
     let number = faults.requests.fetch_add(1, Ordering::SeqCst);
     let mood = MOODS[faults.mood.load(Ordering::SeqCst) as usize];
-    let is_tenth = number % 10 == 0;
+    let is_tenth = number.is_multiple_of(10);
     if mood == Mood::Down || (mood == Mood::Flaky && is_tenth) {
         return unavailable();
     }

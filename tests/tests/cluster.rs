@@ -9,7 +9,8 @@ use buzon_tests::lmtp::Lmtp;
 const SMALL: Size = Size { metads: 3, frontends: 2, shards: 4 };
 
 #[test]
-fn a_founded_cluster_delivers_and_serves_through_every_front_end_and_init_may_be_repeated() -> anyhow::Result<()> {
+fn a_founded_cluster_delivers_and_serves_through_every_front_end_and_init_may_be_repeated()
+-> anyhow::Result<()> {
     let cluster = Cluster::start(SMALL)?;
     cluster.account("ana@example.com", "word")?;
     let again = cluster.init(SMALL.shards)?;
@@ -54,5 +55,28 @@ fn sessions_stay_and_go_on_when_a_leader_is_killed() -> anyhow::Result<()> {
     let other = cluster.front(1)?;
     let mut imap = Imap::login(other.imaps, &other.ca, "ana@example.com", "word")?;
     assert_eq!(imap.ok("STATUS INBOX (MESSAGES)")?.status_items()?["MESSAGES"], 3);
+    Ok(())
+}
+
+#[test]
+fn leaders_spread_again_once_a_node_is_back() -> anyhow::Result<()> {
+    let mut cluster = Cluster::start(SMALL)?;
+    let gone = cluster.leader(1)?;
+    cluster.metads[gone].kill();
+    let until = Instant::now() + Duration::from_secs(60);
+    for group in 0..=SMALL.shards as u64 {
+        while cluster.leader(group)? == gone {
+            std::thread::sleep(Duration::from_millis(50)); // what the others know of it is behind
+        }
+    }
+    cluster.restart_metad(gone)?;
+    let leads = |cluster: &Cluster| -> anyhow::Result<usize> {
+        let leaders = (1..=SMALL.shards as u64).map(|group| cluster.leader(group));
+        Ok(leaders.collect::<anyhow::Result<Vec<_>>>()?.into_iter().filter(|leader| *leader == gone).count())
+    };
+    while leads(&cluster)? == 0 {
+        assert!(Instant::now() < until, "node {} leads nothing, though it is back", gone + 1);
+        std::thread::sleep(Duration::from_millis(200)); // there is no event to wait for
+    }
     Ok(())
 }

@@ -70,7 +70,11 @@ impl Trial {
             }
             let logs = || format!("what the processes complain of:\n{}", cluster.complaints().join("\n"));
             settled.and(troubled).with_context(logs)?;
-            ensure!(healed.elapsed() < HEALED_WITHIN, "settled only {:?} after all was healed", healed.elapsed());
+            ensure!(
+                healed.elapsed() < HEALED_WITHIN,
+                "settled only {:?} after all was healed",
+                healed.elapsed()
+            );
             Ok(())
         })
     }
@@ -88,7 +92,10 @@ impl Trial {
         }
         let acknowledged: u64 = self.people.iter().map(|person| person.acknowledged).sum();
         let unknown: Vec<u64> = (0..2).map(|at| self.people.iter().map(|it| it.unknown[at]).sum()).collect();
-        println!("{what}: {acknowledged} acknowledged changes; of the unanswered ones {} were done, {} not", unknown[0], unknown[1]);
+        println!(
+            "{what}: {acknowledged} acknowledged changes; of the unanswered ones {} were done, {} not",
+            unknown[0], unknown[1]
+        );
         ensure!(acknowledged > 0, "nothing was acknowledged");
         Ok(())
     }
@@ -109,7 +116,8 @@ fn kill_9_of_any_process_loses_nothing() -> anyhow::Result<()> {
             meanwhile(random.random_range(300..1500));
             match round % 4 {
                 0 | 1 => {
-                    let at = if round % 4 == 0 { cluster.leader(1)? } else { random.random_range(0..SIZE.metads) };
+                    let at =
+                        if round % 4 == 0 { cluster.leader(1)? } else { random.random_range(0..SIZE.metads) };
                     cluster.metads[at].kill();
                     meanwhile(random.random_range(0..2000));
                     cluster.restart_metad(at)?;

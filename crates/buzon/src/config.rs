@@ -197,7 +197,14 @@ impl Default for Config {
 impl Default for Listen {
     fn default() -> Self {
         let on = |port| ListenOn::Address(SocketAddr::from(([127, 0, 0, 1], port)));
-        Self { imaps: on(1993), imap: on(1143), lmtp: on(2424), admin: on(7070), http: on(8080), internal: on(7071) }
+        Self {
+            imaps: on(1993),
+            imap: on(1143),
+            lmtp: on(2424),
+            admin: on(7070),
+            http: on(8080),
+            internal: on(7071),
+        }
     }
 }
 

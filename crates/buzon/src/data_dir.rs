@@ -77,7 +77,12 @@ impl DataDir {
     /// # Errors
     /// If it cannot be read or written.
     pub(crate) fn identity(&self) -> anyhow::Result<NodeIdentity> {
-        self.identity_or(|| NodeIdentity { cluster: random(), node: 1, incarnation: random(), founded: false })
+        self.identity_or(|| NodeIdentity {
+            cluster: random(),
+            node: 1,
+            incarnation: random(),
+            founded: false,
+        })
     }
 
     /// The same for a node that a cluster will give its identity: node 0 until then.

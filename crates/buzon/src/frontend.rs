@@ -60,7 +60,10 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let (frontend, running) = start(&config).await?;
     tokio::select! {
         () = frontend.meta.wait_for_topology() => {}
-        () = stop.asked() => return Ok(frontend.drain(Duration::ZERO).await),
+        () = stop.asked() => {
+            frontend.drain(Duration::ZERO).await;
+            return Ok(());
+        }
     }
     frontend.health.set_ready(true);
     println!("ready: {}", describe(&running));
@@ -94,7 +97,7 @@ async fn start(config: &Config) -> anyhow::Result<(Frontend, Running)> {
     let budget = Budget::new(config.memory.incoming_bytes_max);
     let parts = Parts { config, meta: &meta, bodies: &bodies, budget: &budget, certificate: &certificate };
     mail::listen(&parts, &listeners, &telemetry, &mut running).await?;
-    let admin = administration(&parts, &data_dir, &mut running).await?;
+    let admin = administration(&parts, &data_dir, &mut running, &stop).await?;
     running.announce(data_dir.path())?;
     Ok((Frontend { stop, health, listeners, admin, meta, telemetry, _data_dir: data_dir }, running))
 }
@@ -116,11 +119,13 @@ async fn administration(
     parts: &Parts<'_>,
     data_dir: &DataDir,
     running: &mut Running,
+    stop: &CancellationToken,
 ) -> anyhow::Result<Option<admin::AdminListener>> {
     let config = parts.config;
     let Some(address) = config.listen.admin.address() else { return Ok(None) };
     let files = config.cluster.files()?;
     let certificate = Certificate::open(&files.certificate, &files.key).context("cluster.certificate")?;
+    tokio::spawn(Arc::clone(&certificate).follow(stop.clone()));
     let bearer = Bearer::new(Secret::new(data_dir.admin_token(config)?));
     let routes = Routes::new(admin::importer(parts, bearer));
     let admin = admin::serve(admin::bind(address).await?, &certificate, routes)?;

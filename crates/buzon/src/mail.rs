@@ -11,9 +11,9 @@ use buzon_frontend::limits::ConnectionLimits;
 use buzon_frontend::listener::Listeners;
 use buzon_frontend::lmtp::{Dependencies as LmtpDependencies, Lmtp, Options as LmtpOptions};
 use buzon_frontend::options::ImapOptions;
-use buzon_tls::certificate::Certificate;
 use buzon_meta_client::meta::Meta;
 use buzon_telemetry::Telemetry;
+use buzon_tls::certificate::Certificate;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Config, OverQuota};

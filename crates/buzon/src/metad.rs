@@ -72,12 +72,16 @@ async fn run(config: Config) -> anyhow::Result<()> {
         };
         unassigned.stop().await;
         if stopped {
-            return Ok(base.telemetry.shutdown().await);
+            base.telemetry.shutdown().await;
+            return Ok(());
         }
     }
     let node = tokio::select! {
         node = serving::open(&base) => node?,
-        () = stop.asked() => return Ok(base.telemetry.shutdown().await),
+        () = stop.asked() => {
+            base.telemetry.shutdown().await;
+            return Ok(());
+        }
     };
     let serving = serving::serve(&base, node).await?;
     tokio::select! {

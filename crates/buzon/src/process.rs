@@ -59,7 +59,11 @@ pub(crate) fn telemetry_options(config: &Config) -> TelemetryOptions {
 ///
 /// # Errors
 /// If it cannot be reached; names the setting.
-pub(crate) async fn bodies(config: &Config, data_dir: Option<&DataDir>, telemetry: &Telemetry) -> anyhow::Result<Bodies> {
+pub(crate) async fn bodies(
+    config: &Config,
+    data_dir: Option<&DataDir>,
+    telemetry: &Telemetry,
+) -> anyhow::Result<Bodies> {
     let backend = match &config.bodies.s3 {
         None => {
             let in_data_dir = || data_dir.map(|dir| dir.join("bodies"));

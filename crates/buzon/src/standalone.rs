@@ -105,18 +105,14 @@ async fn start(config: &Config) -> anyhow::Result<(Server, Running)> {
 
     let limits = ConnectionLimits::new(config.imap.connections_max, config.imap.connections_per_peer_max);
     let listeners = Listeners::new(limits);
-    let parts = Parts {
-        config,
-        meta: &metadata.meta,
-        bodies: &bodies,
-        budget: &budget,
-        certificate: &certificate,
-    };
+    let parts =
+        Parts { config, meta: &metadata.meta, bodies: &bodies, budget: &budget, certificate: &certificate };
     mail::listen(&parts, &listeners, &telemetry, &mut running).await?;
     let admin = match config.listen.admin.address() {
         Some(address) => {
             // Always the private certificate: `ctl` trusts its CA, whatever mail clients are shown.
-            let private = Certificate::open(&pki.certificate, &pki.key).context("read the private certificate")?;
+            let private =
+                Certificate::open(&pki.certificate, &pki.key).context("read the private certificate")?;
             let importer = admin::importer(&parts, metadata.metad.bearer());
             let routes = metadata.metad.admin_routes(&metadata.meta, None).add_service(importer);
             Some(admin::serve(admin::bind(address).await?, &private, routes)?)

@@ -13,9 +13,9 @@ use buzon_model::scope::Need;
 use buzon_model::state::State;
 use buzon_proto::status::LeaderHint;
 use buzon_types::id::{GroupId, LogIndex, NodeId};
-use openraft::{ChangeMembers, ReadPolicy};
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::impls::BasicNode;
+use openraft::{ChangeMembers, ReadPolicy};
 use tokio::sync::{broadcast, watch};
 
 use crate::apply::{Machine, View};

@@ -24,8 +24,8 @@ use crate::cmd::{append, idle};
 use crate::ctx::{Ctx, Peer, Security, Services, Then};
 use crate::dispatch;
 use crate::hearing::{self, Hearing, Over, unless_over};
-use buzon_tls::certificate::HANDSHAKE_MAX;
 use crate::wire::{Stream, Wire};
+use buzon_tls::certificate::HANDSHAKE_MAX;
 
 /// An upload that stands still for so long gives its memory back.
 const UPLOAD_STALL_MAX: Duration = Duration::from_secs(5 * 60);

@@ -20,8 +20,8 @@ use crate::listener::Accepted;
 use crate::meta_api::MetaApi;
 use crate::metrics::Metrics;
 use crate::options::ImapOptions;
-use buzon_tls::certificate::HANDSHAKE_MAX;
 use crate::wire::Stream;
+use buzon_tls::certificate::HANDSHAKE_MAX;
 
 /// Bodies that are searched at one time, over all sessions: some of the largest, hundreds of the usual size.
 const SEARCHED_BYTES_MAX: u64 = 128 << 20;

@@ -5,6 +5,7 @@
 //! ctl ─▶ admin: init ─▶ Assign every node ─▶ found group 0 ─▶ FoundCluster into the directory ─▶ found the shards
 //! ```
 
+pub mod balance;
 mod directory;
 pub mod init;
 pub mod peers;
@@ -76,7 +77,8 @@ impl Cluster {
     }
 
     fn node(&self) -> Result<Node, CallError> {
-        let closed = || CallError::new(ErrorCode::Unavailable, "this node has no identity yet, or is starting");
+        let closed =
+            || CallError::new(ErrorCode::Unavailable, "this node has no identity yet, or is starting");
         self.host.node().ok_or_else(closed)
     }
 
@@ -114,8 +116,10 @@ impl Cluster {
         match about.identity {
             Some(known) if known == wanted => {}
             Some(known) => {
-                let message =
-                    format!("{} is node {} of cluster {:032x} already", about.address, known.node, known.cluster);
+                let message = format!(
+                    "{} is node {} of cluster {:032x} already",
+                    about.address, known.node, known.cluster
+                );
                 return Err(CallError::new(ErrorCode::Precondition, message));
             }
             None if request.node == 0 => {

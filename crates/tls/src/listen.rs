@@ -93,7 +93,9 @@ async fn secure(acceptor: TlsAcceptor, stream: TcpStream) -> io::Result<Secured>
     let peer = stream.peer_addr()?;
     let stream = shake_hands(acceptor, stream).await?;
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let no_role = || io::Error::other(format!("{peer}: the certificate names no role (URI buzon:metad or buzon:frontend)"));
+    let no_role = || {
+        io::Error::other(format!("{peer}: the certificate names no role (URI buzon:metad or buzon:frontend)"))
+    };
     let role = certificate.and_then(Role::of).ok_or_else(no_role)?;
     Ok(Secured { stream, role })
 }

@@ -48,7 +48,9 @@ impl Interceptor for Only {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
         match request.extensions().get::<Role>() {
             Some(role) if self.0.contains(role) => Ok(request),
-            Some(role) => Err(Status::permission_denied(format!("a certificate of {role} may not call this"))),
+            Some(role) => {
+                Err(Status::permission_denied(format!("a certificate of {role} may not call this")))
+            }
             None => Err(Status::unauthenticated("the connection shows no node's certificate")),
         }
     }

@@ -61,7 +61,8 @@ fn serve(socket: &Path) -> anyhow::Result<()> {
     let mut cluster = Cluster::start(SIZE)?;
     cluster.account(ACCOUNT, PASSWORD)?;
     let front = cluster.front(0)?;
-    let welcome = format!("From: Buzon <buzon@example.com>\r\nTo: {ACCOUNT}\r\nSubject: Welcome\r\n\r\nIt works.\r\n");
+    let welcome =
+        format!("From: Buzon <buzon@example.com>\r\nTo: {ACCOUNT}\r\nSubject: Welcome\r\n\r\nIt works.\r\n");
     Lmtp::connect(front.lmtp)?.deliver("buzon@example.com", &[ACCOUNT], welcome.as_bytes())?;
     explain(&cluster)?;
     let listener = UnixListener::bind(socket)?;
@@ -80,13 +81,21 @@ fn serve(socket: &Path) -> anyhow::Result<()> {
 fn explain(cluster: &Cluster) -> anyhow::Result<()> {
     for at in 0..SIZE.frontends {
         let front = cluster.front(at)?;
-        println!("front-end {}: imaps {}, lmtp {}, ca {}", at + 1, front.imaps, front.lmtp, front.ca.display());
+        println!(
+            "front-end {}: imaps {}, lmtp {}, ca {}",
+            at + 1,
+            front.imaps,
+            front.lmtp,
+            front.ca.display()
+        );
     }
     for metad in &cluster.metads {
         println!("{}: buzon ctl --data-dir {} status", metad.name, metad.data_dir().display());
     }
     println!("account: {ACCOUNT}\npassword: {PASSWORD}");
-    println!("to see it survive: cargo xtask dev --kill-leader | --kill-frontend | --kill-database; --stop ends it");
+    println!(
+        "to see it survive: cargo xtask dev --kill-leader | --kill-frontend | --kill-database; --stop ends it"
+    );
     println!("ready");
     Ok(())
 }
@@ -167,7 +176,11 @@ fn status(cluster: &Cluster) -> String {
         };
         let leads = groups.iter().filter(|group| group["leader"] == at as u64 + 1).count();
         let applied: u64 = groups.iter().filter_map(|group| group["applied"].as_u64()).sum();
-        parts.push(format!("{}: leads {leads} of {} groups, {applied} entries applied", metad.name, groups.len()));
+        parts.push(format!(
+            "{}: leads {leads} of {} groups, {applied} entries applied",
+            metad.name,
+            groups.len()
+        ));
     }
     parts.join(" | ")
 }

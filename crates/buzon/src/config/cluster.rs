@@ -114,7 +114,9 @@ impl Cluster {
     /// Names the one that is not set.
     pub(crate) fn files(&self) -> anyhow::Result<Files> {
         let hint = "set it: `buzon pki init` and `buzon pki issue` make the files";
-        let set = |file: &Option<PathBuf>, name| file.clone().with_context(|| format!("cluster.{name} is not set: {hint}"));
+        let set = |file: &Option<PathBuf>, name| {
+            file.clone().with_context(|| format!("cluster.{name} is not set: {hint}"))
+        };
         Ok(Files {
             ca: set(&self.ca, "ca")?,
             certificate: set(&self.certificate, "certificate")?,
@@ -137,7 +139,10 @@ pub(super) fn validate(config: &Config, role: Role) -> anyhow::Result<()> {
             cluster.address.is_some(),
             "cluster.address is not set: give HOST:PORT under which other nodes reach listen.internal"
         );
-        ensure!(config.listen.internal.address().is_some(), "listen.internal is off: a metadata node needs it");
+        ensure!(
+            config.listen.internal.address().is_some(),
+            "listen.internal is off: a metadata node needs it"
+        );
         ensure!(config.database.connections_max >= 2, "database.connections_max is less than 2: raise it");
     } else {
         ensure!(
@@ -154,10 +159,8 @@ pub(super) fn validate(config: &Config, role: Role) -> anyhow::Result<()> {
 }
 
 fn check_address(address: &str) -> anyhow::Result<()> {
-    let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
-    ensure!(
-        matches!(port, Some(Ok(1..))),
-        "cluster: address `{address}` is no HOST:PORT"
-    );
+    let port =
+        address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+    ensure!(matches!(port, Some(Ok(1..))), "cluster: address `{address}` is no HOST:PORT");
     Ok(())
 }

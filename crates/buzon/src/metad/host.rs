@@ -28,8 +28,17 @@ impl ProcessHost {
     pub(super) fn new(data_dir: Arc<DataDir>, config: &Config) -> anyhow::Result<Arc<Self>> {
         let identity = watch::Sender::new(data_dir.cluster_identity()?);
         let address = config.cluster.address.clone().unwrap_or_default();
-        let (zone, node) = (config.cluster.zone.clone(), OnceLock::new());
-        Ok(Arc::new(Self { data_dir, identity, address, zone, node, assigning: tokio::sync::Mutex::default() }))
+        // Set to nothing by a downward API that has no such label.
+        let zone = config.cluster.zone.clone().filter(|zone| !zone.is_empty());
+        let node = OnceLock::new();
+        Ok(Arc::new(Self {
+            data_dir,
+            identity,
+            address,
+            zone,
+            node,
+            assigning: tokio::sync::Mutex::default(),
+        }))
     }
 
     /// Whether it has an identity.

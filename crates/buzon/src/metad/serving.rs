@@ -12,8 +12,10 @@ use buzon_meta_store::error::StoreError;
 use buzon_meta_store::postgres::PostgresStore;
 use buzon_meta_store::store::MetaStore;
 use buzon_metad::auth::Bearer;
+use buzon_metad::cluster::balance::Balancer;
 use buzon_metad::cluster::peers::Peers;
 use buzon_metad::cluster::{Cluster, init};
+use buzon_metad::groups::Groups;
 use buzon_metad::node::NodeGroups;
 use buzon_metad::server::{Options as MetadOptions, Server as Metad};
 use buzon_tls::listen::incoming;
@@ -44,7 +46,8 @@ pub(super) struct Sockets {
 impl Sockets {
     pub(super) fn bind(config: &Config) -> anyhow::Result<Self> {
         let bind = |name: &str, address: SocketAddr| {
-            let bound = StdListener::bind(address).with_context(|| format!("listen.{name}: bind {address}"))?;
+            let bound =
+                StdListener::bind(address).with_context(|| format!("listen.{name}: bind {address}"))?;
             bound.set_nonblocking(true)?;
             anyhow::Ok(bound)
         };
@@ -180,6 +183,7 @@ pub(super) struct Serving {
     meta: Meta,
     internal: Internal,
     admin: Option<AdminListener>,
+    balancer: JoinHandle<()>,
 }
 
 /// Serves a node. Raft goes on with its peers from here on.
@@ -187,7 +191,8 @@ pub(super) async fn serve(base: &Base, opened: Opened) -> anyhow::Result<Serving
     let Opened { node, store } = opened;
     let admin_token = Secret::new(base.data_dir.admin_token(&base.config)?);
     let options = MetadOptions { admin_token, meter: base.telemetry.meter("buzon.metad") };
-    let metad = Metad::new(Arc::new(NodeGroups::new(node.clone(), store)), options);
+    let groups = Arc::new(NodeGroups::new(node.clone(), store));
+    let metad = Metad::new(Arc::clone(&groups) as Arc<dyn Groups>, options);
     // Itself first; the others come by hints and topology.
     let own = base.config.cluster.address.clone().context("cluster.address is not set")?;
     let meta = Meta::cluster(&base.connector(), &[own], MetaOptions::default()).context("cluster.address")?;
@@ -195,9 +200,11 @@ pub(super) async fn serve(base: &Base, opened: Opened) -> anyhow::Result<Serving
     let (cluster, peers) = (Cluster::new(base.host.clone()), Peers::new(base.connector()));
     let internal = Internal::serve(base, metad.node_routes(&node, cluster, &meta))?;
     base.host.set_node(node.clone());
-    let routes = metad.admin_routes(&meta, Some(peers.clone())).add_service(init::service(peers, bearer(base)?));
+    let routes =
+        metad.admin_routes(&meta, Some(peers.clone())).add_service(init::service(peers, bearer(base)?));
     let admin = base.sockets.admin()?.map(|listener| admin::serve(listener, &base.certificate, routes));
-    Ok(Serving { node, metad, meta, internal, admin: admin.transpose()? })
+    let balancer = tokio::spawn(Balancer::new(groups, Peers::new(base.connector())).run());
+    Ok(Serving { node, metad, meta, internal, admin: admin.transpose()?, balancer })
 }
 
 impl Serving {
@@ -226,6 +233,7 @@ impl Serving {
     /// Hands leadership over, lets calls finish, closes groups and log.
     pub(super) async fn drain(self, base: &Base, deadline: Duration) {
         self.set_ready(base, false).await;
+        self.balancer.abort();
         hand_over(&self.node, deadline).await;
         if let Some(admin) = self.admin {
             admin.stop().await;

@@ -7,7 +7,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use buzon_tls::peer::Role;
-use rcgen::{CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{
+    CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose,
+    SanType,
+};
 
 use super::{CERTIFICATE_DAYS, ca_params, valid_for, write_public, write_secret};
 use crate::cli::{PkiCommand, PkiRole};
@@ -76,7 +79,8 @@ fn params(role: PkiRole, name: &str, hosts: &[String]) -> anyhow::Result<Certifi
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     // Nodes are servers and clients of each other.
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     valid_for(&mut params, CERTIFICATE_DAYS);
     Ok(params)
 }

@@ -30,7 +30,13 @@ const CACHE_BYTES_MAX: usize = 64 << 20;
 impl NodeOptions {
     /// The defaults.
     pub fn new(owner: LogOwner, log: LogOptions) -> Self {
-        Self { owner, log, raft: RaftOptions::default(), connector: Connector::default(), cache_bytes_max: CACHE_BYTES_MAX }
+        Self {
+            owner,
+            log,
+            raft: RaftOptions::default(),
+            connector: Connector::default(),
+            cache_bytes_max: CACHE_BYTES_MAX,
+        }
     }
 }
 

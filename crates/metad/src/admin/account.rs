@@ -1,7 +1,7 @@
 //! One account: what it is, and changes of it.
 
-use buzon_model::command::{DirectoryCommand, ShardCommand};
 use buzon_meta_client::error::MetaError;
+use buzon_model::command::{DirectoryCommand, ShardCommand};
 use buzon_model::read::{ReadAt, UsageRead};
 use buzon_model::reply::Rejection;
 use buzon_model::row::{AccountState, PlacementRow, PlacementState, Quota};

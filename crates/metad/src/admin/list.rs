@@ -10,11 +10,11 @@ use buzon_proto::pb::admin::v1 as pb;
 use buzon_proto::status::CallError;
 use buzon_types::id::AccountId;
 
-use super::{Admin, call_error};
 use super::account::listed;
 use super::domain::Names;
 use super::find::{address, page_rows};
 use super::refusal::{invalid, not_found};
+use super::{Admin, call_error};
 use crate::groups::cold;
 
 pub(super) async fn accounts(

@@ -1,8 +1,8 @@
 //! The directory's first rows: which nodes there are, and which of them vote in which shard.
 
 use buzon_meta_client::meta::Meta;
-use buzon_model::command::cluster::{ClusterCommand, FoundCluster, FoundingNode, FoundingShard};
 use buzon_model::command::Command;
+use buzon_model::command::cluster::{ClusterCommand, FoundCluster, FoundingNode, FoundingShard};
 use buzon_model::limits::FEATURE_LEVEL_MAX;
 use buzon_model::placement;
 use buzon_model::reply::Rejection;

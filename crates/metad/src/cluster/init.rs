@@ -32,7 +32,10 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Behind the admin token.
-pub fn service(peers: Peers, bearer: Bearer) -> InterceptedService<BootstrapServiceServer<Bootstrap>, Bearer> {
+pub fn service(
+    peers: Peers,
+    bearer: Bearer,
+) -> InterceptedService<BootstrapServiceServer<Bootstrap>, Bearer> {
     BootstrapServiceServer::with_interceptor(Bootstrap { peers }, bearer)
 }
 
@@ -107,7 +110,10 @@ impl Init {
         try_join_all(groups.iter().map(|group| raise_feature_level(&meta, GroupId(group.group)))).await?;
         // A client of its own: what it opened in the directory goes with it.
         if let Err(error) = meta.close().await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "close the founding client's instances");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "close the founding client's instances"
+            );
         }
         let nodes = self.describe().await?;
         Ok(pb::InitClusterResponse { cluster: id_bytes(cluster), nodes })
@@ -140,7 +146,8 @@ impl Init {
                 Ok(nodes) if are_ready(&nodes) => return Ok(nodes),
                 Err(error) if Instant::now() >= until => return Err(error),
                 Ok(_) if Instant::now() >= until => {
-                    let message = format!("waited too long for {what}: look at the nodes' logs, then repeat this");
+                    let message =
+                        format!("waited too long for {what}: look at the nodes' logs, then repeat this");
                     return Err(CallError::new(ErrorCode::Unavailable, message));
                 }
                 _ => tokio::time::sleep(LOOK_EVERY).await,
@@ -184,12 +191,14 @@ impl Init {
             };
             try_join_all(voters.iter().map(found)).await?;
         }
-        let nodes = self.wait("the directory's election", |nodes| leader_of(nodes, DIRECTORY.0).is_some()).await?;
+        let nodes =
+            self.wait("the directory's election", |nodes| leader_of(nodes, DIRECTORY.0).is_some()).await?;
         let learners = members.iter().filter(|member| !member.votes);
         let ensure = learners.map(|member| self.peers.ensure_group(&member.address, DIRECTORY.0));
         try_join_all(ensure).await?;
         let leader = leader_of(&nodes, DIRECTORY.0).unwrap_or_default();
-        let address = members.iter().find(|member| member.node == leader).map(|member| member.address.clone());
+        let address =
+            members.iter().find(|member| member.node == leader).map(|member| member.address.clone());
         let gone = || CallError::new(ErrorCode::Unavailable, "the directory has no leader: repeat this");
         let request = pb::SetMembersRequest { group: DIRECTORY.0, members };
         self.peers.set_members(&address.ok_or_else(gone)?, request).await
@@ -205,8 +214,10 @@ impl Init {
                 of_node.entry(voter.address.clone()).or_default().push(group.clone());
             }
         }
-        try_join_all(of_node.iter().map(|(address, groups)| self.peers.found_groups(address, groups.clone())))
-            .await?;
+        try_join_all(
+            of_node.iter().map(|(address, groups)| self.peers.found_groups(address, groups.clone())),
+        )
+        .await?;
         let all: Vec<u64> = plan.groups().iter().map(|group| group.group).collect();
         let led = |nodes: &[pb::NodeDescription]| all.iter().all(|group| leader_of(nodes, *group).is_some());
         self.wait("the shards' elections", led).await.map(drop)

@@ -43,7 +43,8 @@ impl Peers {
         if let Some(channel) = channels.get(address) {
             return Ok(channel.clone());
         }
-        let invalid = |error: buzon_tls::connect::AddressError| CallError::new(ErrorCode::Invalid, error.to_string());
+        let invalid =
+            |error: buzon_tls::connect::AddressError| CallError::new(ErrorCode::Invalid, error.to_string());
         let channel = self.connector.channel(address).map_err(invalid)?;
         channels.insert(address.to_owned(), channel.clone());
         Ok(channel)

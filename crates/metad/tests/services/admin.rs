@@ -25,7 +25,8 @@ fn get(address: &str) -> pb::GetAccountRequest {
 #[tokio::test]
 async fn without_the_token_nobody_administers() {
     let world = World::new().await;
-    let mut stranger = AdminServiceClient::new(Transport::in_process(world.server.admin_routes(&world.meta, None)));
+    let mut stranger =
+        AdminServiceClient::new(Transport::in_process(world.server.admin_routes(&world.meta, None)));
     let status = stranger.list_tenants(pb::ListTenantsRequest::default()).await.unwrap_err();
     assert_eq!((status.code(), code(&status)), (tonic::Code::Unauthenticated, ErrorCode::Unauthenticated));
 }
