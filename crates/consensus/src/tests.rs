@@ -175,8 +175,8 @@ async fn proposals_of_many_groups_share_fsyncs() {
     const PROPOSERS: u64 = 64;
     const GROUPS: u64 = 16;
     const PROPOSALS: u64 = 20;
-    // A slow disk, so that the processor, which other tests use too, is not what is waited for.
-    let mut node = TestNode::open_on_slow_disk(NodeId(1), Duration::from_millis(25)).await;
+    // A very slow disk, so that the processor, which other tests and builds use too, is not what is waited for.
+    let mut node = TestNode::open_on_slow_disk(NodeId(1), Duration::from_millis(100)).await;
     let voters = BTreeMap::from([(node.id, node.address())]);
     let mut groups = Vec::new();
     for group in 1..=GROUPS {
