@@ -166,7 +166,7 @@ async fn a_flush_makes_everything_durable(store: &Store) {
 async fn listings_come_in_pages(store: &Store) {
     store.create_group(DIRECTORY).await.unwrap();
     let mut generator = Generator::new(12);
-    write_random(store, DIRECTORY, &mut generator, 0, 120).await;
+    write_random(store, DIRECTORY, &mut generator, 0, 400).await;
     let mirror = &generator.mirror;
     let mut tenants: Vec<_> = mirror.tenants.values().cloned().collect();
     tenants.sort_by(|a, b| a.name.cmp(&b.name));
