@@ -157,8 +157,8 @@ const fn code_of_transport(code: Code) -> ErrorCode {
 impl From<CallError> for Status {
     fn from(error: CallError) -> Self {
         let (code, grpc) = codes(error.code);
-        let detail =
-            pb::ErrorDetail { code: code.into(), not_applied: error.outcome == WriteOutcome::NotApplied };
+        let not_applied = error.outcome == WriteOutcome::NotApplied;
+        let detail = pb::ErrorDetail { code: code.into(), not_applied, is_answer: true };
         let mut metadata = MetadataMap::new();
         if let Some(LeaderHint { node, address }) = error.leader {
             // An address that is no header value is left out: the caller asks the next node.
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn an_unknown_code_reads_as_internal() {
-        let detail = pb::ErrorDetail { code: 999, not_applied: false }.encode_to_vec();
+        let detail = pb::ErrorDetail { code: 999, not_applied: false, is_answer: true }.encode_to_vec();
         let status = Status::with_details(Code::Aborted, "new", detail.into());
         assert_eq!(CallError::from(&status).code, ErrorCode::Internal);
     }
