@@ -2,6 +2,7 @@
 //! it as its clients do, kills it, starts it again.
 
 pub mod cluster;
+pub mod http;
 pub mod imap;
 pub mod lmtp;
 pub mod load;

@@ -1,7 +1,7 @@
 //! The real binary as a child process.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
@@ -252,14 +252,7 @@ impl Server {
     /// # Errors
     /// If nobody answers.
     pub fn http(&self, path: &str) -> anyhow::Result<(u16, String)> {
-        let mut stream = TcpStream::connect(self.address("http"))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        let code = text.split(' ').nth(1).context("a status line")?.parse()?;
-        let (_, body) = text.split_once("\r\n\r\n").context("a body")?;
-        Ok((code, body.to_owned()))
+        crate::http::get(self.address("http"), path)
     }
 
     /// A command of the binary, with `--data-dir` where it belongs.

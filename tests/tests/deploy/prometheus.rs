@@ -1,11 +1,11 @@
 //! A Prometheus on loopback, in a temporary folder, that scrapes what it is told every second.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use buzon_tests::http::get;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -40,7 +40,7 @@ impl Prometheus {
         let server = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         let server = server.context("start prometheus: run `cargo xtask test` once")?;
         let this = Self { folder, address, server };
-        this.wait("it is ready", |this| this.get("/-/ready").is_ok_and(|(code, _)| code == 200))?;
+        this.wait("it is ready", |this| get(this.address, "/-/ready").is_ok_and(|(code, _)| code == 200))?;
         Ok(this)
     }
 
@@ -68,22 +68,10 @@ impl Prometheus {
 
     /// `data` of an answer of its API.
     pub(crate) fn api(&self, path: &str) -> anyhow::Result<Value> {
-        let (_, body) = self.get(&format!("/api/v1/{path}"))?;
+        let (_, body) = get(self.address, &format!("/api/v1/{path}"))?;
         let answer: Value = serde_json::from_str(&body).with_context(|| body.clone())?;
         ensure!(answer["status"] == "success", "{}", answer["error"]);
         Ok(answer["data"].clone())
-    }
-
-    fn get(&self, path: &str) -> anyhow::Result<(u16, String)> {
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        // HTTP/1.0: an answer in one piece that ends with the connection.
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address)?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        let code = text.split(' ').nth(1).context("a status line")?.parse()?;
-        let (_, body) = text.split_once("\r\n\r\n").context("a body")?;
-        Ok((code, body.to_owned()))
     }
 }
 
