@@ -250,12 +250,14 @@ impl Serving {
 async fn hand_over(node: &Node, deadline: Duration) {
     let own = node.owner().node;
     let handed = async {
-        loop {
+        // Another voter each time: the first may be down.
+        for turn in 0.. {
             let mut led = 0;
             for group in node.groups() {
                 let status = group.status();
-                let other = status.voters.iter().find(|voter| **voter != own).filter(|_| status.leads);
-                if let Some(other) = other {
+                let others: Vec<_> = status.voters.iter().filter(|voter| **voter != own).collect();
+                if status.leads && !others.is_empty() {
+                    let other = others[turn % others.len()];
                     led += 1;
                     if let Err(error) = group.transfer_leader(*other).await {
                         tracing::warn!(group = %group.id(), %error, "hand a group over");
