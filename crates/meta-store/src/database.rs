@@ -32,6 +32,9 @@ pub trait Database: Send + Sync + 'static {
 
     /// See [`crate::store::MetaStore::server_incarnation`].
     async fn server_incarnation(&self) -> Result<u64, StoreError>;
+
+    /// See [`crate::store::MetaStore::close`].
+    async fn close(&self);
 }
 
 /// A transaction.

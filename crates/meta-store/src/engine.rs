@@ -137,6 +137,10 @@ impl<D: Database> MetaStore for Store<D> {
         self.database.server_incarnation().await
     }
 
+    async fn close(&self) {
+        self.database.close().await;
+    }
+
     async fn summaries(
         &self,
         group: GroupId,

@@ -149,4 +149,8 @@ impl Database for Postgres {
     async fn server_incarnation(&self) -> Result<u64, StoreError> {
         durable::incarnation(&self.pool).await
     }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
 }

@@ -167,6 +167,12 @@ impl Database for Sqlite {
     async fn server_incarnation(&self) -> Result<u64, StoreError> {
         Ok(1)
     }
+
+    /// One connection after the other: SQLite moves the WAL into the file only for one that closes alone.
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
 }
 
 #[cfg(test)]

@@ -188,6 +188,9 @@ pub trait MetaStore: Send + Sync + 'static {
     /// Begins to stage a snapshot under a new part; an earlier unfinished one is dropped, and can then neither take
     /// pages nor be finished.
     async fn begin_install(&self, group: GroupId) -> Result<Arc<dyn Install>, StoreError>;
+
+    /// Ends all connections, once what uses them is done; whatever comes after fails as unavailable.
+    async fn close(&self);
 }
 
 /// A snapshot being staged.

@@ -179,6 +179,7 @@ async fn database(config: &Config) -> anyhow::Result<PostgresStore> {
 /// All services of a node.
 pub(super) struct Serving {
     node: Node,
+    store: Arc<dyn MetaStore>,
     metad: Metad,
     meta: Meta,
     internal: Internal,
@@ -191,7 +192,7 @@ pub(super) async fn serve(base: &Base, opened: Opened) -> anyhow::Result<Serving
     let Opened { node, store } = opened;
     let admin_token = Secret::new(base.data_dir.admin_token(&base.config)?);
     let options = MetadOptions { admin_token, meter: base.telemetry.meter("buzon.metad") };
-    let groups = Arc::new(NodeGroups::new(node.clone(), store));
+    let groups = Arc::new(NodeGroups::new(node.clone(), Arc::clone(&store)));
     let metad = Metad::new(Arc::clone(&groups) as Arc<dyn Groups>, options);
     // Itself first; the others come by hints and topology.
     let own = base.config.cluster.address.clone().context("cluster.address is not set")?;
@@ -204,7 +205,7 @@ pub(super) async fn serve(base: &Base, opened: Opened) -> anyhow::Result<Serving
         metad.admin_routes(&meta, Some(peers.clone())).add_service(init::service(peers, bearer(base)?));
     let admin = base.sockets.admin()?.map(|listener| admin::serve(listener, &base.certificate, routes));
     let balancer = tokio::spawn(Balancer::new(groups, Peers::new(base.connector())).run());
-    Ok(Serving { node, metad, meta, internal, admin: admin.transpose()?, balancer })
+    Ok(Serving { node, store, metad, meta, internal, admin: admin.transpose()?, balancer })
 }
 
 impl Serving {
@@ -230,7 +231,7 @@ impl Serving {
         self.metad.set_ready(is_ready).await;
     }
 
-    /// Hands leadership over, lets calls finish, closes groups and log.
+    /// Hands leadership over, lets calls finish, closes groups, log and database.
     pub(super) async fn drain(self, base: &Base, deadline: Duration) {
         self.set_ready(base, false).await;
         self.balancer.abort();
@@ -243,6 +244,7 @@ impl Serving {
         }
         self.internal.stop().await;
         self.node.close().await;
+        self.store.close().await;
     }
 }
 

@@ -30,6 +30,7 @@ const ADDRESS: &str = "standalone";
 /// See the module.
 pub(super) struct Metadata {
     node: Node,
+    store: Arc<dyn MetaStore>,
     pub(super) metad: Metad,
     pub(super) meta: Meta,
 }
@@ -71,18 +72,19 @@ impl Metadata {
         }
         let admin_token = Secret::new(data_dir.admin_token(config)?);
         let options = MetadOptions { admin_token, meter: telemetry.meter("buzon.metad") };
-        let metad = Metad::new(Arc::new(NodeGroups::new(node.clone(), store)), options);
+        let metad = Metad::new(Arc::new(NodeGroups::new(node.clone(), Arc::clone(&store))), options);
         // One front-end, always the same one.
         let options = MetaOptions { owner: FRONT_END, ..MetaOptions::default() };
         let meta = Meta::in_process(metad.internal_routes(), options);
-        Ok(Self { node, metad, meta })
+        Ok(Self { node, store, metad, meta })
     }
 
-    /// Closes the client's instances, then the groups and the log.
+    /// Closes the client's instances, then the groups and the log, the database last.
     pub(super) async fn close(self) {
         if let Err(error) = self.meta.close().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "close client instances");
         }
         self.node.close().await;
+        self.store.close().await;
     }
 }

@@ -117,6 +117,7 @@ impl TestNode {
         running.stop.send(()).unwrap();
         // The port and the log's files are free before the next start.
         running.server.await.unwrap();
+        running.store.close().await;
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -140,15 +141,15 @@ impl TestNode {
     }
 
     /// Where the rows are while the node is stopped, in this file alone: SQLite removes the others when it is closed.
-    pub(super) async fn database(&self) -> PathBuf {
+    pub(super) fn database(&self) -> PathBuf {
         let directory = self.directory.path();
-        wait(|| !directory.join("rows.sqlite-wal").exists()).await;
+        assert!(self.running.is_none() && !directory.join("rows.sqlite-wal").exists());
         directory.join("rows.sqlite")
     }
 
     /// As if the disk of the database alone had died.
-    pub(super) async fn lose_database(&self) {
-        self.database().await;
+    pub(super) fn lose_database(&self) {
+        self.database();
         for name in ["rows.sqlite", "rows.sqlite-wal", "rows.sqlite-shm"] {
             // Some are gone when the database was closed.
             let _ = std::fs::remove_file(self.directory.path().join(name));

@@ -150,7 +150,7 @@ async fn a_lost_database_of_a_lone_voter_is_refused_and_told_how_to_come_back() 
     node.wait(|| group.status().purged > LogIndex(0)).await;
     drop(group);
     node.stop().await;
-    node.lose_database().await;
+    node.lose_database();
     node.reopen().await.unwrap();
     let refused = node.node().start_group(GROUP).await.unwrap_err();
     let cause = std::error::Error::source(&refused).unwrap().to_string();

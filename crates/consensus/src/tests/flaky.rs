@@ -152,6 +152,10 @@ impl MetaStore for Flaky {
         self.inner.durable_index(group, flush).await
     }
 
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+
     async fn server_incarnation(&self) -> Result<u64, StoreError> {
         if self.hold_incarnation.load(Ordering::SeqCst) {
             self.held.notify_one();

@@ -49,7 +49,7 @@ async fn all_agree(cluster: &Cluster, name: &str, tenants: usize) {
 async fn a_lost_database_is_refilled_from_another_member() {
     let (mut cluster, victim, _) = purged_cluster().await;
     cluster.stop(victim).await;
-    cluster.any(victim).lose_database().await;
+    cluster.any(victim).lose_database();
     // The others go on meanwhile.
     let last = propose_somewhere(&cluster, "meanwhile").await;
     cluster.restart(victim).await;
@@ -58,13 +58,13 @@ async fn a_lost_database_is_refilled_from_another_member() {
     all_agree(&cluster, "after", 32).await;
     // And once more, over the log that the first refill left behind.
     cluster.stop(victim).await;
-    cluster.any(victim).lose_database().await;
+    cluster.any(victim).lose_database();
     cluster.restart(victim).await;
     all_agree(&cluster, "after the second", 33).await;
     // A leader knows no more than others of what it has lost.
     let leader = cluster.leader().await.leader().unwrap().node;
     cluster.stop(leader).await;
-    cluster.any(leader).lose_database().await;
+    cluster.any(leader).lose_database();
     cluster.restart(leader).await;
     all_agree(&cluster, "after the leader's", 34).await;
 }
@@ -77,7 +77,7 @@ async fn an_old_copy_of_a_database_is_refilled() {
     let leader = cluster.leader().await.leader().unwrap().node;
     let victim = cluster.nodes().map(|node| node.id).find(|id| *id != leader).unwrap();
     cluster.stop(victim).await;
-    let database = cluster.any(victim).database().await;
+    let database = cluster.any(victim).database();
     let saved = std::fs::read(&database).unwrap();
     cluster.restart(victim).await;
     let mut last = LogIndex(0);
@@ -90,7 +90,7 @@ async fn an_old_copy_of_a_database_is_refilled() {
     cluster.wait(|| group.status().purged >= LogIndex(20)).await;
     drop(group);
     cluster.stop(victim).await;
-    cluster.any(victim).lose_database().await;
+    cluster.any(victim).lose_database();
     std::fs::write(&database, saved).unwrap();
     cluster.restart(victim).await;
     all_agree(&cluster, "after", 22).await;
@@ -100,7 +100,7 @@ async fn an_old_copy_of_a_database_is_refilled() {
 async fn a_refill_that_is_cut_off_begins_again() {
     let (mut cluster, victim, last) = purged_cluster().await;
     cluster.stop(victim).await;
-    cluster.any(victim).lose_database().await;
+    cluster.any(victim).lose_database();
     let flaky = cluster.any(victim).reopen_flaky().await;
     flaky.hold_pages.store(true, Ordering::SeqCst);
     let node = cluster.node(victim).node().clone();
@@ -125,7 +125,7 @@ async fn a_refill_waits_for_a_member_to_come_back() {
     for id in [victim].iter().chain(&others) {
         cluster.stop(*id).await;
     }
-    cluster.any(victim).lose_database().await;
+    cluster.any(victim).lose_database();
     cluster.any(victim).reopen().await.unwrap();
     let node = cluster.node(victim).node().clone();
     let starting = tokio::spawn(async move { node.start_group(GROUP).await.map(drop) });
@@ -152,7 +152,7 @@ async fn a_log_that_does_not_lead_to_the_rows_goes_on_after_them() {
         node.group().relieve_log().await.unwrap();
         cluster.wait(|| node.group().status().purged >= LogIndex(35)).await;
     }
-    cluster.any(victim).lose_database().await;
+    cluster.any(victim).lose_database();
     cluster.any(victim).reopen().await.unwrap();
     let log = cluster.node(victim).node().group_log(GROUP);
     // What a leader wrote that died before anybody else had it.
@@ -182,7 +182,7 @@ async fn a_crash_between_the_rows_and_the_log_is_mended() {
     for number in 0..5 {
         propose_somewhere(&cluster, &format!("meanwhile {number}")).await;
     }
-    cluster.any(victim).lose_database().await;
+    cluster.any(victim).lose_database();
     cluster.any(victim).reopen().await.unwrap();
     // The first half of the start.
     let other = cluster.nodes().find(|node| node.id != victim).unwrap();
@@ -206,8 +206,8 @@ async fn the_database_of_another_node_is_not_refilled() {
     for id in [victim, other] {
         cluster.stop(id).await;
     }
-    let foreign = cluster.any(other).database().await;
-    cluster.any(victim).lose_database().await;
+    let foreign = cluster.any(other).database();
+    cluster.any(victim).lose_database();
     std::fs::copy(foreign, cluster.any(victim).directory.path().join("rows.sqlite")).unwrap();
     let refused = cluster.any(victim).reopen().await.unwrap_err();
     let cause = std::error::Error::source(&refused).map(ToString::to_string).unwrap_or_default();
@@ -219,7 +219,7 @@ async fn the_database_of_another_node_is_not_refilled() {
 async fn others_serve_while_one_is_refilled() {
     let (mut cluster, victim, _) = purged_cluster().await;
     cluster.stop(victim).await;
-    cluster.any(victim).lose_database().await;
+    cluster.any(victim).lose_database();
     let flaky = cluster.any(victim).reopen_flaky().await;
     flaky.hold_pages.store(true, Ordering::SeqCst);
     let node = cluster.node(victim).node().clone();
