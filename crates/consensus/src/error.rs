@@ -105,7 +105,7 @@ impl From<RaftError<TypeConfig, LinearizableReadError<TypeConfig>>> for ReadErro
     }
 }
 
-fn hint(to: ForwardToLeader<TypeConfig>) -> Option<LeaderHint> {
+pub(crate) fn hint(to: ForwardToLeader<TypeConfig>) -> Option<LeaderHint> {
     let (node, at) = to.leader_id.zip(to.leader_node)?;
     Some(LeaderHint { node: NodeId(node), address: at.addr })
 }
@@ -131,7 +131,10 @@ pub enum OpenError {
         #[source]
         source: Boxed,
     },
-    /// The node is closing.
+    /// This node does not carry the group any more ([`crate::node::Node::remove_group`]).
+    #[error("group {0} was removed from this node")]
+    Removed(GroupId),
+    /// The node is closing, or the group is being removed from it.
     #[error("the node is closed")]
     Closed,
 }

@@ -1,4 +1,6 @@
-//! One raft group on this node: propose, read, listen.
+//! One raft group on this node: propose, read, listen. Who belongs to it is in `membership`.
+
+mod membership;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,14 +16,14 @@ use buzon_model::state::State;
 use buzon_proto::status::LeaderHint;
 use buzon_types::id::{GroupId, LogIndex, NodeId};
 use openraft::async_runtime::watch::WatchReceiver as _;
-use openraft::impls::BasicNode;
-use openraft::{ChangeMembers, ReadPolicy};
+use openraft::{Instant as _, RaftMetrics, ReadPolicy};
 use tokio::sync::{broadcast, watch};
 
+pub use self::membership::{ChangeError, Member, Rest};
 use crate::apply::{Machine, View};
-use crate::error::{OpenError, ProposeError, ReadError};
+use crate::error::{ProposeError, ReadError};
 use crate::record;
-use crate::type_config::{LogCommand, Raft};
+use crate::type_config::{LogCommand, LogId, Raft, TypeConfig};
 
 /// A read that waits longer for an index than this would be repeated by its client anyway.
 const READ_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -56,15 +58,24 @@ pub struct GroupStatus {
     pub members: BTreeMap<NodeId, String>,
     /// The voters among them; of both sets while they change.
     pub voters: BTreeSet<NodeId>,
+    /// The other members, as their leader sees them; empty on other nodes.
+    pub followers: BTreeMap<NodeId, FollowerStatus>,
 }
 
-/// A member that a group shall have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Where its raft transport listens, as HOST:PORT.
-    pub address: String,
-    /// A voter, or only a learner.
-    pub votes: bool,
+impl GroupStatus {
+    /// The members that do not vote.
+    pub fn learners(&self) -> impl Iterator<Item = NodeId> {
+        self.members.keys().copied().filter(|node| !self.voters.contains(node))
+    }
+}
+
+/// How a leader sees another member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FollowerStatus {
+    /// Up to here its log is known to be the leader's.
+    pub matched: LogIndex,
+    /// How long ago it answered last; none if it never did.
+    pub heard: Option<Duration>,
 }
 
 /// A group's handle; clones are the same group.
@@ -155,7 +166,6 @@ impl Group {
     /// What this node knows of the group.
     pub fn status(&self) -> GroupStatus {
         let metrics = self.raft.metrics().borrow_watched().clone();
-        let position = |index: Option<u64>| LogIndex(index.map_or(0, |index| index + 1));
         let nodes = metrics.membership_config.nodes();
         GroupStatus {
             is_running: metrics.running_state.is_ok(),
@@ -167,6 +177,7 @@ impl Group {
             purged: position(metrics.purged.map(|id| id.index)),
             members: nodes.map(|(id, node)| (NodeId(*id), node.addr.clone())).collect(),
             voters: metrics.membership_config.voter_ids().map(NodeId).collect(),
+            followers: followers(&metrics),
         }
     }
 
@@ -194,41 +205,6 @@ impl Group {
     pub async fn transfer_leader(&self, to: NodeId) -> Result<(), ReadError> {
         let asked = self.raft.trigger().transfer_leader(to.0).await;
         asked.map_err(|error| ReadError::Stopped(error.into()))
-    }
-
-    /// Adds a member that only follows, and waits until it has caught up.
-    pub async fn add_learner(&self, node: NodeId, address: &str) -> Result<(), OpenError> {
-        let added = self.raft.add_learner(node.0, BasicNode::new(address), true).await;
-        added.map(drop).map_err(|error| OpenError::Group { group: self.id(), source: error.into() })
-    }
-
-    /// Makes these the voters; each must be a member.
-    pub async fn set_voters(&self, voters: impl IntoIterator<Item = NodeId>) -> Result<(), OpenError> {
-        let voters: std::collections::BTreeSet<u64> = voters.into_iter().map(|node| node.0).collect();
-        let changed = self.raft.change_membership(voters, true).await;
-        changed.map(drop).map_err(|error| OpenError::Group { group: self.id(), source: error.into() })
-    }
-
-    /// Makes these the members, and nobody else: new ones learn before they vote, and old voters go last. Asked of the
-    /// leader. May be repeated.
-    pub async fn set_members(&self, members: &BTreeMap<NodeId, Member>) -> Result<(), OpenError> {
-        let known = self.status().members;
-        for (node, member) in members {
-            if known.get(node) != Some(&member.address) {
-                self.add_learner(*node, &member.address).await?;
-            }
-        }
-        let voters: BTreeSet<NodeId> = members.iter().filter(|it| it.1.votes).map(|it| *it.0).collect();
-        if self.status().voters != voters {
-            self.set_voters(voters).await?;
-        }
-        let gone = self.status().members.into_keys().filter(|node| !members.contains_key(node));
-        let gone: BTreeSet<u64> = gone.map(|node| node.0).collect();
-        if gone.is_empty() {
-            return Ok(());
-        }
-        let removed = self.raft.change_membership(ChangeMembers::RemoveNodes(gone), false).await;
-        removed.map(drop).map_err(|error| OpenError::Group { group: self.id(), source: error.into() })
     }
 
     /// Notes where the rows stand, and lets the log go that is not needed for that.
@@ -270,4 +246,19 @@ impl Group {
             Err(late) => Err(ReadError::Unavailable(late.into())),
         }
     }
+}
+
+/// Positions count from 1, openraft's indexes from 0.
+fn position(index: Option<u64>) -> LogIndex {
+    LogIndex(index.map_or(0, |index| index + 1))
+}
+
+fn followers(metrics: &RaftMetrics<TypeConfig>) -> BTreeMap<NodeId, FollowerStatus> {
+    let matched = metrics.replication.iter().flatten().filter(|(node, _)| **node != metrics.id);
+    let heard = |node: &u64| Some(metrics.heartbeat.as_ref()?.get(node)?.as_ref()?.elapsed());
+    let status = |(node, matched): (&u64, &Option<LogId>)| {
+        let matched = position(matched.as_ref().map(|id| id.index));
+        (NodeId(*node), FollowerStatus { matched, heard: heard(node) })
+    };
+    matched.map(status).collect()
 }

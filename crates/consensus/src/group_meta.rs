@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use buzon_types::id::NodeId;
 use openraft::EntryPayload;
+use openraft::entry::RaftEntry as _;
 use prost::Message as _;
 
 use crate::log::LogError;
@@ -40,9 +41,24 @@ pub(crate) fn purged(log: &GroupLog) -> Result<Option<LogId>, RecordError> {
     log.view().purged.map(record::decode_log_id).transpose()
 }
 
-/// The group's members and their addresses as the log knows them, whatever became of the database.
-pub(crate) async fn members(log: &GroupLog) -> Result<BTreeMap<NodeId, String>, MembersError> {
-    let stored = read(log)?.membership.map(record::read_stored_membership).transpose()?;
+/// The id of the log's last entry, or of the one that it was purged up to; none if there never was one.
+pub(crate) async fn last(log: &GroupLog) -> Result<Option<LogId>, MetaError> {
+    let held = log.view().held;
+    match held.end.checked_sub(1).filter(|_| !held.is_empty()) {
+        None => Ok(purged(log)?),
+        Some(last) => {
+            let entry = log.read(last..last + 1, usize::MAX).await?.pop();
+            let entry = entry.map(|entry| record::decode_entry(entry.bytes)).transpose()?;
+            Ok(entry.map(|entry| entry.log_id()))
+        }
+    }
+}
+
+/// The group's members and their addresses as the log knows them, whatever became of the database, and who else may
+/// have its rows.
+pub(crate) async fn members(log: &GroupLog) -> Result<BTreeMap<NodeId, String>, MetaError> {
+    let pb::GroupMeta { membership, sources, .. } = read(log)?;
+    let stored = membership.map(record::read_stored_membership).transpose()?;
     let mut members = stored.map(|stored| addresses(stored.membership())).unwrap_or_default();
     let held = log.view().held;
     let mut from = held.start;
@@ -56,12 +72,13 @@ pub(crate) async fn members(log: &GroupLog) -> Result<BTreeMap<NodeId, String>, 
             }
         }
     }
+    members.extend(sources.into_iter().map(|member| (NodeId(member.node), member.address)));
     Ok(members)
 }
 
-/// Why members cannot be told.
+/// Why a log cannot tell.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum MembersError {
+pub(crate) enum MetaError {
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error(transparent)]

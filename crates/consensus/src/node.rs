@@ -1,6 +1,7 @@
 //! A metadata node: its log, its database, its groups.
 
 mod options;
+mod replicas;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub(crate) struct NodeInner {
     groups: Mutex<HashMap<GroupId, Group>>,
     /// One start at a time of each group: two raft cores over one log would undo each other's promises.
     starting: Mutex<HashMap<GroupId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Ends what waits in a group's start or apply.
+    stops: Mutex<HashMap<GroupId, CancellationToken>>,
     /// Groups that wait for rows.
     refilling: Mutex<BTreeSet<GroupId>>,
     fatal: Arc<dyn FatalHandler>,
@@ -87,11 +90,12 @@ impl Node {
         let log = SharedLog::start(backend, options.owner, &options.log, Arc::clone(&fatal))?;
         let peers = Arc::new(Peers::new(options.owner, options.connector.clone()));
         let (groups, starting, stop) = (Mutex::default(), Mutex::default(), CancellationToken::new());
-        let refilling = Mutex::default();
+        let (stops, refilling) = (Mutex::default(), Mutex::default());
         let inner =
-            NodeInner { options, config, log, store, peers, groups, starting, refilling, fatal, stop };
+            NodeInner { options, config, log, store, peers, groups, starting, stops, refilling, fatal, stop };
         let node = Self { inner: Arc::new(inner) };
         node.refuse_lost_log().await?;
+        node.finish_removals().await?;
         tokio::spawn(relieve(Arc::downgrade(&node.inner), node.inner.stop.clone()));
         Ok(node)
     }
@@ -103,7 +107,10 @@ impl Node {
 
     /// The groups that this node carries, as its log says.
     pub fn stored_groups(&self) -> Vec<GroupId> {
-        self.inner.log.stored_groups()
+        let mut groups = self.inner.log.stored_groups();
+        // A damaged record is told of when the group starts.
+        groups.retain(|id| !self.is_removed(*id).unwrap_or(false));
+        groups
     }
 
     /// Starts a group that is in the log, or one that waits to be made a member by the group's leader.
@@ -117,8 +124,15 @@ impl Node {
     pub async fn start_group(&self, id: GroupId) -> Result<Group, OpenError> {
         let turn = Arc::clone(self.inner.starting.lock().entry(id).or_default());
         let _turn = turn.lock().await;
+        self.start_in_turn(id).await
+    }
+
+    async fn start_in_turn(&self, id: GroupId) -> Result<Group, OpenError> {
         if let Some(group) = self.group(id) {
             return Ok(group);
+        }
+        if self.is_removed(id)? {
+            return Err(OpenError::Removed(id));
         }
         let group = self.start_core(id).await?;
         self.elect_if_alone(&group).await;
@@ -130,14 +144,16 @@ impl Node {
         let failed =
             |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Group { group: id, source };
         let log = inner.log.group(id)?;
-        let machine = self.machine(id, &log);
+        let stop = inner.stop.child_token();
+        inner.stops.lock().insert(id, stop.clone());
+        let machine = self.machine(&log, stop);
         self.refill(&machine, &log).await?;
         let raft_log = RaftLog::new(log, Some(Arc::clone(&machine)));
         let network = Network { peers: Arc::clone(&inner.peers), group: id.0 };
         let (config, applier) = (Arc::clone(&inner.config), Applier::new(Arc::clone(&machine)));
         let raft = Raft::new(inner.owner().node.0, config, network, raft_log, applier).await;
         let group = Group::new(raft.map_err(|error| failed(error.into()))?, machine);
-        if inner.stop.is_cancelled() {
+        if group.machine().stop().is_cancelled() {
             group.shutdown().await;
             return Err(OpenError::Closed);
         }
@@ -145,22 +161,22 @@ impl Node {
         Ok(group)
     }
 
-    fn machine(&self, group: GroupId, log: &GroupLog) -> Arc<Machine> {
+    fn machine(&self, log: &GroupLog, stop: CancellationToken) -> Arc<Machine> {
         let inner = &self.inner;
         Arc::new(Machine::new(MachineParts {
-            group,
+            group: log.group(),
             store: Arc::clone(&inner.store),
             log: Some(log.clone()),
             cache_bytes_max: inner.options.cache_bytes_max,
             fatal: Arc::clone(&inner.fatal),
-            stop: inner.stop.clone(),
+            stop,
         }))
     }
 
     /// Says what is wrong before openraft does, and mends it if the database was lost alone.
     async fn refill(&self, machine: &Arc<Machine>, log: &GroupLog) -> Result<(), OpenError> {
         let (inner, group) = (&self.inner, log.group());
-        let (peers, refilling, stop) = (inner.peers.as_ref(), &inner.refilling, &inner.stop);
+        let (peers, refilling, stop) = (inner.peers.as_ref(), &inner.refilling, machine.stop());
         let refill = Refill { machine, log, peers, me: self.owner().node, refilling, stop };
         refill.run().await.map_err(|error| match error {
             RefillError::Stopping | RefillError::Apply(ApplyError::Stopping) => OpenError::Closed,
@@ -237,7 +253,7 @@ impl Node {
 
     /// A lost log takes its votes with it: the node must come back under a new id (DESIGN D2).
     async fn refuse_lost_log(&self) -> Result<(), OpenError> {
-        if !self.stored_groups().is_empty() {
+        if !self.inner.log.stored_groups().is_empty() {
             return Ok(());
         }
         let heads = self.inner.store.groups().await?;
@@ -271,7 +287,7 @@ impl Node {
 
     /// Rows from a member, as if the process ended right after.
     pub(crate) async fn only_fetch_rows(&self, id: GroupId, (node, address): (NodeId, &str)) {
-        let machine = self.machine(id, &self.group_log(id));
+        let machine = self.machine(&self.group_log(id), CancellationToken::new());
         let fetched =
             crate::network::fetch_snapshot(&self.inner.peers, (node, address), &machine, None).await;
         machine.install_staged(fetched.expect("fetch rows")).await.expect("install them");

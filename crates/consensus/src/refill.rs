@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::apply::{ApplyError, Machine, Staged};
-use crate::group_meta::{self, MembersError};
+use crate::group_meta::{self, MetaError};
 use crate::log::group::GroupLog;
 use crate::network::{Peers, fetch_snapshot};
 use crate::record;
@@ -39,7 +39,7 @@ pub(crate) enum RefillError {
     )]
     Alone { behind: ApplyError, needed: u64 },
     #[error("look for the members of group {0} in its log")]
-    Members(GroupId, #[source] MembersError),
+    Members(GroupId, #[source] MetaError),
     #[error("the group is stopping")]
     Stopping,
 }
@@ -77,28 +77,39 @@ impl Refill<'_> {
 
     async fn refill(&self, behind: ApplyError) -> Result<(), RefillError> {
         let group = self.log.group();
-        let members = group_meta::members(self.log).await;
-        let mut members = members.map_err(|source| RefillError::Members(group, source))?;
-        members.remove(&self.me);
-        if members.is_empty() {
-            return Err(RefillError::Alone { behind, needed: self.log.view().held.start });
-        }
         self.refilling.lock().insert(group);
         let _noted = Noted(self.refilling, group);
-        tracing::warn!(%group, error = %behind, ?members, "refill the group's rows from another member");
         let mut wait = ASK_AGAIN_AFTER;
+        let mut warned = None;
         loop {
+            // Anew each time: others may be told of while this waits.
+            let members = self.others().await?;
+            if members.is_empty() {
+                return Err(RefillError::Alone { behind, needed: self.log.view().held.start });
+            }
+            if warned.as_ref() != Some(&members) {
+                tracing::warn!(%group, error = %behind, ?members, "refill the group's rows from another member");
+            }
             if let Some(staged) = self.ask(&members).await? {
                 let index = staged.head.applied.index;
                 self.machine.install_staged(staged).await?;
                 tracing::warn!(%group, index, "the group's rows are refilled");
                 return Ok(());
             }
+            warned = Some(members);
             tokio::select! {
                 () = tokio::time::sleep(wait) => wait = (wait * 2).min(ASK_AGAIN_AFTER_MAX),
                 () = self.stop.cancelled() => return Err(RefillError::Stopping),
             }
         }
+    }
+
+    /// Whom to ask.
+    async fn others(&self) -> Result<BTreeMap<NodeId, String>, RefillError> {
+        let members = group_meta::members(self.log).await;
+        let mut members = members.map_err(|source| RefillError::Members(self.log.group(), source))?;
+        members.remove(&self.me);
+        Ok(members)
     }
 
     /// One round through the members.

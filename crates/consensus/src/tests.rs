@@ -4,6 +4,7 @@ mod cluster;
 mod database;
 mod flaky;
 mod machine;
+mod members;
 mod refill;
 mod storage_suite;
 
@@ -23,7 +24,7 @@ use buzon_types::time::Timestamp;
 
 use self::cluster::{Cluster, TestNode};
 use crate::error::ProposeError;
-use crate::group::Group;
+use crate::group::{Group, Rest};
 use crate::node::RaftOptions;
 
 fn entry(command: Command) -> Entry {
@@ -148,7 +149,8 @@ async fn a_new_node_becomes_a_voter() {
     let group = cluster.leader().await;
     let (id, address) = cluster.add().await;
     group.add_learner(id, &address).await.unwrap();
-    group.set_voters([NodeId(1), id]).await.unwrap();
+    group.wait_caught_up(id).await.unwrap();
+    group.set_voters([NodeId(1), id], Rest::Leaves).await.unwrap();
     let last = propose_somewhere(&cluster, "last").await;
     cluster.wait_applied(last).await;
     assert_eq!(cluster.tenants().await, [11, 11]);

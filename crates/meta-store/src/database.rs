@@ -30,6 +30,9 @@ pub trait Database: Send + Sync + 'static {
     /// See [`crate::store::MetaStore::durable_index`].
     async fn durable_index(&self, group: GroupId, flush: bool) -> Result<u64, StoreError>;
 
+    /// What was known to be on the disk of a group that is gone means nothing for one that comes back.
+    async fn forget(&self, group: GroupId);
+
     /// See [`crate::store::MetaStore::server_incarnation`].
     async fn server_incarnation(&self) -> Result<u64, StoreError>;
 

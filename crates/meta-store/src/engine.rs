@@ -112,6 +112,10 @@ impl<D: Database> MetaStore for Store<D> {
         write::create_group(self.database(), group).await
     }
 
+    async fn remove_group(&self, group: GroupId) -> Result<(), StoreError> {
+        write::remove_group(self.database(), group).await
+    }
+
     async fn head(&self, group: GroupId) -> Result<Option<GroupHead>, StoreError> {
         let mut session = self.database.read().await?;
         Ok(read::head(&mut session, group).await?.map(|stored| stored.head))

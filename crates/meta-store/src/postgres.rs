@@ -146,6 +146,10 @@ impl Database for Postgres {
         Ok(self.marks.look(group, position))
     }
 
+    async fn forget(&self, group: GroupId) {
+        self.marks.forget(group);
+    }
+
     async fn server_incarnation(&self) -> Result<u64, StoreError> {
         durable::incarnation(&self.pool).await
     }

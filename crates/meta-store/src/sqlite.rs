@@ -6,9 +6,9 @@
 
 mod checkpoint;
 mod disk;
+mod durable;
 mod session;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub struct Sqlite {
     checkpoint: Arc<checkpoint::Checkpoint>,
     disk: disk::Disk,
     /// Indexes known to be on the disk.
-    durable: Arc<Mutex<HashMap<GroupId, u64>>>,
+    durable: Arc<Mutex<durable::Durable>>,
 }
 
 /// Which file, and when it is checkpointed.
@@ -112,7 +112,7 @@ impl Sqlite {
         migrate::sqlite().run(&writer).await.map_err(migrate::failed)?;
         sync_folder(&options.path)?;
         let readers = pool(READERS_MAX).connect_lazy_with(connect.clone());
-        let durable = Arc::new(Mutex::new(HashMap::new()));
+        let durable = Arc::new(Mutex::new(durable::Durable::default()));
         let disk = disk::Disk::default();
         let known = (Arc::clone(&durable), disk.clone());
         let checkpoint = checkpoint::Checkpoint::new(options, writer.clone(), connect, known);
@@ -154,13 +154,11 @@ impl Database for Sqlite {
         if flush {
             self.checkpoint.flush().await?;
         }
-        Ok(self
-            .durable
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .get(&group)
-            .copied()
-            .unwrap_or(0))
+        Ok(self.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner).index(group))
+    }
+
+    async fn forget(&self, group: GroupId) {
+        self.durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner).forget(group);
     }
 
     /// SQLite lives and dies with this process.

@@ -85,6 +85,10 @@ pub trait MetaStore: Send + Sync + 'static {
     /// A new group at index 0; nothing happens if it exists.
     async fn create_group(&self, group: GroupId) -> Result<(), StoreError>;
 
+    /// Deletes a group: its head at once, its rows in steps, and what was staged for it. Others are not touched. Nobody may
+    /// use the group meanwhile. Nothing happens if it is not there; an attempt that broke off is carried on.
+    async fn remove_group(&self, group: GroupId) -> Result<(), StoreError>;
+
     /// How far a group is; `None` if it has no rows here.
     async fn head(&self, group: GroupId) -> Result<Option<GroupHead>, StoreError>;
 

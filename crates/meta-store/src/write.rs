@@ -37,6 +37,16 @@ pub(crate) async fn create_group<D: Database>(database: &D, group: GroupId) -> R
     session.commit().await
 }
 
+/// Deletes a group's head, then its rows in small transactions.
+pub(crate) async fn remove_group<D: Database>(database: &D, group: GroupId) -> Result<(), StoreError> {
+    let mut session = database.write().await?;
+    session.execute("UPDATE part SET state = 3 WHERE group_id = $1", &[group.0.into()]).await?;
+    session.execute("DELETE FROM group_head WHERE group_id = $1", &[group.0.into()]).await?;
+    session.commit().await?;
+    database.forget(group).await;
+    drop_parts(database, Some(group)).await
+}
+
 /// A number that no part of this database ever had.
 pub(crate) async fn new_part(
     session: &mut impl Session,

@@ -271,6 +271,31 @@ async fn a_snapshot_overtaken_by_another_is_refused_and_harms_nothing(store: &St
     check(&**store, group, &generators[0].mirror).await;
 }
 
+async fn a_removed_group_is_gone_and_may_come_back(store: &Store) {
+    let (gone, other) = (GroupId(161), GroupId(162));
+    let mut generators = [Generator::new(17), Generator::new(18)];
+    for (group, generator) in [gone, other].into_iter().zip(&mut generators) {
+        store.create_group(group).await.unwrap();
+        write_random(store, group, generator, 0, 40).await;
+    }
+    let staged = store.begin_install(gone).await.unwrap();
+    let (head, pages) = export(store, other).await;
+    assert_eq!(store.durable_index(gone, true).await.unwrap(), 40);
+    store.remove_group(gone).await.unwrap();
+    store.remove_group(gone).await.unwrap(); // safe to repeat
+    assert_eq!(store.head(gone).await.unwrap(), None);
+    assert!(store.groups().await.unwrap().iter().all(|head| head.group != gone));
+    assert!(matches!(staged.page(pages[1].clone()).await, Err(StoreError::StagingGone { .. })));
+    check(&**store, other, &generators[1].mirror).await;
+
+    store.create_group(gone).await.unwrap();
+    let mut anew = Generator::new(19);
+    write_random(store, gone, &mut anew, 0, 10).await;
+    assert!(store.durable_index(gone, false).await.unwrap() <= 10);
+    assert_eq!(store.durable_index(gone, true).await.unwrap(), 10);
+    assert_eq!(store.head(other).await.unwrap(), Some(head));
+}
+
 async fn an_export_can_be_stopped(store: &Store) {
     let mut seen = 0;
     let mut visit = |_| {
@@ -300,6 +325,7 @@ async fn suite(store: &Store) {
     a_flush_makes_everything_durable(store).await;
     listings_come_in_pages(store).await;
     a_snapshot_overtaken_by_another_is_refused_and_harms_nothing(store).await;
+    a_removed_group_is_gone_and_may_come_back(store).await;
     an_export_can_be_stopped(store).await;
     a_snapshot_without_its_head_is_refused(store).await;
 }

@@ -159,6 +159,11 @@ impl Machine {
         &self.parts.store
     }
 
+    /// Cancelled when the group stops on this node.
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.parts.stop
+    }
+
     pub(crate) fn log(&self) -> Option<&GroupLog> {
         self.parts.log.as_ref()
     }
@@ -195,6 +200,13 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// After its core has stopped: waits for those who still use the rows. Nobody will.
+    pub(crate) async fn close(&self) {
+        self.parts.stop.cancel();
+        let _installs = self.installing.lock().await;
+        *self.loaded.write().await = None;
     }
 
     async fn try_head(&self) -> Result<GroupHead, ApplyError> {
@@ -281,6 +293,10 @@ impl Machine {
     }
 
     async fn load(&self) -> Result<Loaded, ApplyError> {
+        if self.parts.stop.is_cancelled() {
+            // What is read or made from now on may be about to be removed.
+            return Err(ApplyError::Stopping);
+        }
         let (store, group) = (self.store(), self.group());
         let load = async {
             // First, so that a restart while loading is noticed with the next load.

@@ -133,6 +133,7 @@ impl Machine {
         let change = group_meta::change(log, |meta| {
             meta.installing = installing;
             meta.membership = Some(record::stored_membership(&membership));
+            meta.sources.clear();
         });
         Ok(change.await?)
     }

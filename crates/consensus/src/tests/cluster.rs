@@ -212,6 +212,11 @@ impl Cluster {
         self.nodes.iter().filter(|node| node.is_running())
     }
 
+    /// The group on all nodes that run it.
+    pub(super) fn groups(&self) -> impl Iterator<Item = Group> {
+        self.nodes().filter_map(|node| node.node().group(GROUP))
+    }
+
     pub(super) fn node(&self, id: NodeId) -> &TestNode {
         self.nodes().find(|node| node.id == id).unwrap()
     }
@@ -233,7 +238,7 @@ impl Cluster {
 
     /// A group that leads, as it thinks itself.
     pub(super) async fn leader(&self) -> Group {
-        let leading = || self.nodes().map(TestNode::group).find(|group| group.status().leads);
+        let leading = || self.groups().find(|group| group.status().leads);
         self.wait(|| leading().is_some()).await;
         match leading() {
             Some(group) => group,
@@ -242,8 +247,8 @@ impl Cluster {
     }
 
     pub(super) async fn wait_applied(&self, index: LogIndex) {
-        for node in self.nodes() {
-            let mut applied = node.group().applied();
+        for group in self.groups() {
+            let mut applied = group.applied();
             let reached = applied.wait_for(|applied| *applied >= index);
             tokio::time::timeout(PATIENCE, reached).await.unwrap().unwrap();
         }

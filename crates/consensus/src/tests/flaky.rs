@@ -119,6 +119,10 @@ impl MetaStore for Flaky {
         self.inner.create_group(group).await
     }
 
+    async fn remove_group(&self, group: GroupId) -> Result<(), StoreError> {
+        self.inner.remove_group(group).await
+    }
+
     async fn head(&self, group: GroupId) -> Result<Option<GroupHead>, StoreError> {
         self.inner.head(group).await
     }

@@ -65,6 +65,11 @@ impl Marks {
         group.durable
     }
 
+    /// The group is gone.
+    pub(super) fn forget(&self, group: GroupId) {
+        self.lock().remove(&group);
+    }
+
     /// After a flush: this index is on the disk.
     pub(super) fn flushed(&self, group: GroupId, index: u64) -> u64 {
         let mut groups = self.lock();

@@ -1,9 +1,8 @@
 //! Checkpoints at our own time: they bound the WAL and tell what is on the disk.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use buzon_types::id::GroupId;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
@@ -11,6 +10,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 
 use super::SqliteOptions;
 use super::disk::Disk;
+use super::durable::Durable;
 use crate::error::StoreError;
 
 /// From this size of the WAL on a checkpoint is begun, beside the writer.
@@ -18,9 +18,6 @@ pub(super) const WAL_BYTES_TARGET: u64 = 16 << 20;
 /// From this size on the writer waits for one. Only a reader that holds on to an old state, as an export does, lets
 /// the WAL grow past it.
 const WAL_BYTES_MAX: u64 = 256 << 20;
-
-/// What is known to be on the disk.
-pub(super) type Durable = Arc<Mutex<HashMap<GroupId, u64>>>;
 
 /// Runs checkpoints, one at a time.
 #[derive(Debug)]
@@ -32,7 +29,7 @@ pub(super) struct Checkpoint {
     running: AtomicBool,
     /// The WAL's size after the last checkpoint: while a reader keeps it from starting anew, only growth counts.
     bytes_left: AtomicU64,
-    durable: Durable,
+    durable: Arc<Mutex<Durable>>,
     disk: Disk,
 }
 
@@ -41,7 +38,7 @@ impl Checkpoint {
         options: &SqliteOptions,
         writer: SqlitePool,
         connect: SqliteConnectOptions,
-        (durable, disk): (Durable, Disk),
+        (durable, disk): (Arc<Mutex<Durable>>, Disk),
     ) -> Self {
         let mut wal = options.path.as_os_str().to_owned();
         wal.push("-wal");
@@ -96,11 +93,12 @@ impl Checkpoint {
     /// What is applied when a pass starts is on the disk when it has moved the whole WAL: it syncs the WAL first,
     /// the database after.
     async fn pass(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        let began = self.durable().now();
         let heads = applied(connection).await?;
         let row = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(connection).await?;
         let (busy, frames, moved): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         if busy == 0 && frames == moved {
-            self.note(heads)?;
+            self.note(began, heads)?;
         }
         Ok(())
     }
@@ -109,23 +107,24 @@ impl Checkpoint {
     pub(super) async fn flush(&self) -> Result<(), StoreError> {
         let mut writer = self.writer.acquire().await?;
         self.disk.check()?;
+        let began = self.durable().now();
         sqlx::query("PRAGMA synchronous = FULL").execute(&mut *writer).await?;
         let flushed = self.disk.observe(flush_with(&mut writer).await);
         // Left at FULL by an error here, the connection is slow, not wrong.
         let back = sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut *writer).await;
-        self.note(flushed?)?;
+        self.note(began, flushed?)?;
         back?;
         Ok(())
     }
 
-    fn note(&self, heads: Vec<(GroupId, u64)>) -> Result<(), StoreError> {
+    fn note(&self, began: u64, heads: Vec<(GroupId, u64)>) -> Result<(), StoreError> {
         self.disk.check()?;
-        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        for (group, index) in heads {
-            let known = durable.entry(group).or_default();
-            *known = index.max(*known);
-        }
+        self.durable().note(began, heads);
         Ok(())
+    }
+
+    fn durable(&self) -> MutexGuard<'_, Durable> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
