@@ -19,6 +19,14 @@ pub enum ProposeError {
         /// What it takes.
         bytes: usize,
     },
+    /// It raises the group to a level that this version does not know; nothing was written.
+    #[error("feature level {level} is not known to this version, which knows levels up to {known}")]
+    FeatureLevel {
+        /// What was asked for.
+        level: u32,
+        /// This version's highest.
+        known: u32,
+    },
     /// This node does not lead the group; nothing was written.
     #[error("this node does not lead the group")]
     NotLeader {
@@ -46,7 +54,9 @@ impl ProposeError {
     /// What is known of the entry.
     pub fn outcome(&self) -> WriteOutcome {
         match self {
-            Self::TooLarge { .. } | Self::NotLeader { .. } => WriteOutcome::NotApplied,
+            Self::TooLarge { .. } | Self::FeatureLevel { .. } | Self::NotLeader { .. } => {
+                WriteOutcome::NotApplied
+            }
             Self::Discarded { .. } | Self::OutcomeLost | Self::Deadline | Self::Stopped(_) => {
                 WriteOutcome::Unknown
             }

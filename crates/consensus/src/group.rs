@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buzon_model::command::Entry;
-use buzon_model::limits::ENTRY_BYTES_MAX;
+use buzon_model::command::{Command, Entry};
+use buzon_model::limits::{ENTRY_BYTES_MAX, FEATURE_LEVEL_MAX};
 use buzon_model::read::{AccountEvent, ReadAt};
 use buzon_model::reply::Outcome;
 use buzon_model::scope::Need;
@@ -116,6 +116,12 @@ impl Group {
     /// # Errors
     /// Ask [`ProposeError::outcome`]: an unknown one may only be repeated with the same request id.
     pub async fn propose(&self, entry: &Entry) -> Result<Proposed, ProposeError> {
+        // Every member that does not know the level would stop, this one first.
+        if let Command::RaiseFeatureLevel(level) = entry.command
+            && level > FEATURE_LEVEL_MAX
+        {
+            return Err(ProposeError::FeatureLevel { level: level.0, known: FEATURE_LEVEL_MAX.0 });
+        }
         let encoded = buzon_proto::log::encode_entry(entry);
         if encoded.len() > ENTRY_BYTES_MAX {
             return Err(ProposeError::TooLarge { bytes: encoded.len() });

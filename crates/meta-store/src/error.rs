@@ -47,7 +47,28 @@ pub enum StoreError {
         /// Ours.
         expected: String,
     },
-    /// Migrations failed, or a later version wrote this database.
+    /// A later version wrote what this one cannot read: refuse to start.
+    #[error(
+        "database was written by a later version of buzon: it needs one that knows schema {needs}, this one knows {ours}; \
+         run that version or a later one"
+    )]
+    LaterVersion {
+        /// The first schema that may read it.
+        needs: i64,
+        /// This version's.
+        ours: i64,
+    },
+    /// A later version decides what stands in this snapshot; this one does not know how (DESIGN D10).
+    #[error(
+        "snapshot is of feature level {found}, this version knows levels up to {known}: run a later version of buzon"
+    )]
+    FeatureLevel {
+        /// The snapshot's.
+        found: u32,
+        /// This version's highest.
+        known: u32,
+    },
+    /// Migrations failed.
     #[error("database schema")]
     Schema(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

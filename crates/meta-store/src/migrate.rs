@@ -1,10 +1,14 @@
 //! The schema, one statement a file, the same steps for both databases. Released files never change; new steps
 //! come after.
+//!
+//! A version opens a database that later versions wrote as long as they say that it may: steps only add, and columns that
+//! are added have a default. A step that earlier versions cannot live with is followed by one that raises
+//! `node.reader_min` to its own number; a version that ends before it refuses to start.
 
 use std::borrow::Cow;
 
-use sqlx::SqlSafeStr;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{PgPool, SqlSafeStr, SqlitePool};
 
 use crate::error::StoreError;
 
@@ -48,6 +52,7 @@ const SQLITE: &[Step] = steps![
     "0027_head_next_node",
     "0028_head_next_group",
     "0029_head_voters_per_shard",
+    "0030_node_reader_min",
 ];
 
 const POSTGRES: &[Step] = steps![
@@ -82,20 +87,45 @@ const POSTGRES: &[Step] = steps![
     "0028_head_next_node",
     "0029_head_next_group",
     "0030_head_voters_per_shard",
+    "0031_node_reader_min",
 ];
 
-/// For SQLite.
-pub(crate) fn sqlite() -> Migrator {
-    migrator(SQLITE)
+/// Whether `node.reader_min` is there; a new database has no tables.
+const SQLITE_KNOWS: &str = "SELECT count(*) FROM pragma_table_info('node') WHERE name = 'reader_min'";
+const POSTGRES_KNOWS: &str = "SELECT count(*) FROM information_schema.columns WHERE table_schema = current_schema() \
+                              AND table_name = 'node' AND column_name = 'reader_min'";
+const READER_MIN: &str = "SELECT reader_min FROM node";
+
+/// Brings a SQLite file up to date.
+///
+/// # Errors
+/// [`StoreError::LaterVersion`], or what goes wrong with the schema.
+pub(crate) async fn sqlite(pool: &SqlitePool) -> Result<(), StoreError> {
+    let knows: i64 = sqlx::query_scalar(SQLITE_KNOWS).fetch_one(pool).await?;
+    if knows > 0 {
+        check(sqlx::query_scalar(READER_MIN).fetch_one(pool).await?, SQLITE)?;
+    }
+    migrator(SQLITE).run(pool).await.map_err(failed)
 }
 
-/// For Postgres; takes an advisory lock while it runs.
-pub(crate) fn postgres() -> Migrator {
-    migrator(POSTGRES)
+/// Brings a Postgres database up to date, under an advisory lock.
+///
+/// # Errors
+/// As [`sqlite`].
+pub(crate) async fn postgres(pool: &PgPool) -> Result<(), StoreError> {
+    let knows: i64 = sqlx::query_scalar(POSTGRES_KNOWS).fetch_one(pool).await?;
+    if knows > 0 {
+        check(sqlx::query_scalar(READER_MIN).fetch_one(pool).await?, POSTGRES)?;
+    }
+    migrator(POSTGRES).run(pool).await.map_err(failed)
 }
 
-/// A database that a later version wrote, or a step that failed.
-pub(crate) fn failed(error: MigrateError) -> StoreError {
+fn check(needs: i64, ours: &[Step]) -> Result<(), StoreError> {
+    let ours = ours.len() as i64;
+    if needs > ours { Err(StoreError::LaterVersion { needs, ours }) } else { Ok(()) }
+}
+
+fn failed(error: MigrateError) -> StoreError {
     StoreError::Schema(Box::new(error))
 }
 
@@ -104,5 +134,11 @@ fn migrator(steps: &'static [Step]) -> Migrator {
         let kind = MigrationType::Simple;
         Migration::new(version, Cow::Borrowed(*name), kind, sql.into_sql_str(), false)
     });
-    Migrator::with_migrations(migrations.collect())
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    // Steps of later versions that this one may live with.
+    migrator.set_ignore_missing(true);
+    migrator
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

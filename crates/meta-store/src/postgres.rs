@@ -107,7 +107,7 @@ impl Store<Postgres> {
     /// Connects; brings the schema up to date.
     ///
     /// # Errors
-    /// If the server cannot be reached, or a later version wrote the database.
+    /// If the server cannot be reached, or a later version wrote the database that this one cannot read.
     pub async fn connect(
         options: &PostgresOptions,
         outcomes: Arc<dyn OutcomeCodec>,
@@ -117,7 +117,7 @@ impl Store<Postgres> {
             .acquire_timeout(ACQUIRE_TIME_MAX)
             .connect_with(options.connect_options())
             .await?;
-        migrate::postgres().run(&pool).await.map_err(migrate::failed)?;
+        migrate::postgres(&pool).await?;
         Self::over(Postgres { pool, marks: Marks::default() }, outcomes).await
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use buzon_model::limits::FEATURE_LEVEL_MAX;
 use buzon_types::id::GroupId;
 use tokio::sync::Mutex;
 
@@ -95,7 +96,9 @@ impl<D: Database> Install for Staging<D> {
     async fn page(&self, page: Page) -> Result<(), StoreError> {
         let decoded = page::decode(&page)?;
         if decoded.table() == HEAD_TABLE {
-            *self.head.lock().await = Some(decoded.rows(HEAD_COLUMNS)?);
+            let head = decoded.rows(HEAD_COLUMNS)?;
+            check_feature_level(&head)?;
+            *self.head.lock().await = Some(head);
             return Ok(());
         }
         let table = TABLES.into_iter().find(|table| table.name == decoded.table());
@@ -136,6 +139,21 @@ impl<D: Database> Install for Staging<D> {
     }
 }
 
+/// Before anything of it is staged: once it was installed, the group could not be opened.
+fn check_feature_level(head: &Rows) -> Result<(), StoreError> {
+    let found = number(head, 1).and_then(|level| u32::try_from(level).ok()).unwrap_or(0);
+    let known = FEATURE_LEVEL_MAX.0;
+    if found > known { Err(StoreError::FeatureLevel { found, known }) } else { Ok(()) }
+}
+
+/// A number of the first page.
+fn number(head: &Rows, at: usize) -> Option<i64> {
+    match head.columns.get(at) {
+        Some(Column::Int(cells)) => cells.first().copied().flatten(),
+        _ => None,
+    }
+}
+
 impl<D: Database> Staging<D> {
     /// Gives the part a state if it is still staged; it is locked, or stays so, until the transaction ends.
     async fn move_on(&self, session: &mut D::Session, to: PartState) -> Result<bool, StoreError> {
@@ -148,10 +166,7 @@ impl<D: Database> Staging<D> {
     }
 
     async fn flip(&self, head: &GroupHead, stored: &Rows) -> Result<Option<i64>, StoreError> {
-        let number = |at: usize| match stored.columns.get(at) {
-            Some(Column::Int(cells)) => cells.first().copied().flatten(),
-            _ => None,
-        };
+        let number = |at: usize| number(stored, at);
         let mut session = self.database.write().await?;
         let is_staged = self.move_on(&mut session, PartState::Live).await?;
         let old_part = crate::read::head(&mut session, self.group).await?.map(|old| old.part);

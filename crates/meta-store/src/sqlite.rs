@@ -71,7 +71,7 @@ impl Store<Sqlite> {
     /// Opens a file, or makes it; brings its schema up to date.
     ///
     /// # Errors
-    /// If it cannot be opened, or a later version wrote it.
+    /// If it cannot be opened, or a later version wrote it that this one cannot read.
     pub async fn open(path: &Path, outcomes: Arc<dyn OutcomeCodec>) -> Result<Self, StoreError> {
         Self::open_with(&SqliteOptions::new(path), outcomes).await
     }
@@ -109,7 +109,7 @@ impl Sqlite {
             .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
             .connect_with(connect.clone())
             .await?;
-        migrate::sqlite().run(&writer).await.map_err(migrate::failed)?;
+        migrate::sqlite(&writer).await?;
         sync_folder(&options.path)?;
         let readers = pool(READERS_MAX).connect_lazy_with(connect.clone());
         let durable = Arc::new(Mutex::new(durable::Durable::default()));

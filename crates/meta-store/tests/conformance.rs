@@ -12,7 +12,8 @@ use buzon_meta_store::sqlite::SqliteStore;
 use buzon_meta_store::store::{Applied, Batch, GroupHead, Identity, MetaStore, Page};
 use buzon_meta_store::testing::TestPostgres;
 use buzon_model::change::Change;
-use buzon_types::id::{AccountId, DIRECTORY, GroupId, TenantId};
+use buzon_model::limits::FEATURE_LEVEL_MAX;
+use buzon_types::id::{AccountId, DIRECTORY, FeatureLevel, GroupId, TenantId};
 use buzon_types::time::Timestamp;
 use bytes::Bytes;
 
@@ -315,6 +316,18 @@ async fn a_snapshot_without_its_head_is_refused(store: &Store) {
     assert_eq!(store.head(group).await.unwrap(), None);
 }
 
+async fn a_snapshot_of_a_later_feature_level_is_refused(store: &Store) {
+    let (source, group) = (GroupId(161), GroupId(162));
+    store.create_group(source).await.unwrap();
+    let level = FeatureLevel(FEATURE_LEVEL_MAX.0 + 1);
+    commit(store, source, 0, &[Change::SetFeatureLevel(level)]).await.unwrap();
+    let (_, pages) = export(store, source).await;
+    let install = store.begin_install(group).await.unwrap();
+    let error = install.page(pages[0].clone()).await.unwrap_err();
+    assert!(matches!(error, StoreError::FeatureLevel { found, .. } if found == level.0), "{error:?}");
+    assert_eq!(store.head(group).await.unwrap(), None);
+}
+
 async fn suite(store: &Store) {
     rows_written_are_rows_read(store).await;
     a_batch_for_another_index_changes_nothing(store).await;
@@ -328,6 +341,7 @@ async fn suite(store: &Store) {
     a_removed_group_is_gone_and_may_come_back(store).await;
     an_export_can_be_stopped(store).await;
     a_snapshot_without_its_head_is_refused(store).await;
+    a_snapshot_of_a_later_feature_level_is_refused(store).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -164,6 +164,7 @@ fn propose_error(error: ProposeError) -> CallError {
     let outcome = error.outcome();
     let call = match error {
         ProposeError::TooLarge { .. } => CallError::new(ErrorCode::Limit, error.to_string()),
+        ProposeError::FeatureLevel { .. } => CallError::new(ErrorCode::Invalid, error.to_string()),
         ProposeError::NotLeader { leader } | ProposeError::Discarded { leader } => not_leader(leader),
         ProposeError::Deadline => CallError::new(ErrorCode::DeadlineExceeded, error.to_string()),
         ProposeError::OutcomeLost | ProposeError::Stopped(_) => {

@@ -9,11 +9,12 @@ use buzon_model::change::Change;
 use buzon_model::command::Entry as Command;
 use buzon_model::decide::decide;
 use buzon_model::event::events;
+use buzon_model::limits::FEATURE_LEVEL_MAX;
 use buzon_model::read::{AccountEvent, EventKind};
 use buzon_model::reply::Outcome;
 use buzon_model::scope::Need;
 use buzon_model::state::State;
-use buzon_types::id::{AccountId, GroupId, LogIndex};
+use buzon_types::id::{AccountId, FeatureLevel, GroupId, LogIndex};
 use bytes::Bytes;
 use openraft::EntryPayload;
 use openraft::entry::RaftEntry as _;
@@ -63,6 +64,10 @@ pub(crate) enum ApplyError {
         #[source]
         source: buzon_proto::log::DecodeError,
     },
+    #[error(
+        "group {group} is at feature level {level}, this version knows levels up to {known}: run a version of buzon that knows it"
+    )]
+    FeatureLevel { group: GroupId, level: u32, known: u32 },
     #[error(
         "the rows for entry {index} of group {group} cannot be loaded: {need:?} is missing again and again"
     )]
@@ -313,9 +318,19 @@ impl Machine {
             Ok(Loaded { state, head, server })
         };
         let loaded = load.await.map_err(|error| self.store_error(error))?;
+        self.check_feature_level(loaded.state.feature_level())?;
         self.check_against_log(&loaded.head)?;
         *self.membership.lock() = loaded.head.membership.clone();
         Ok(loaded)
+    }
+
+    /// Deciding what a later version decides would make this replica differ from the others (DESIGN D10).
+    fn check_feature_level(&self, level: FeatureLevel) -> Result<(), ApplyError> {
+        let (group, known) = (self.group(), FEATURE_LEVEL_MAX);
+        if level > known {
+            return Err(ApplyError::FeatureLevel { group, level: level.0, known: known.0 });
+        }
+        Ok(())
     }
 
     /// A database is never ahead of its log, except between the two steps of installing a snapshot.
@@ -392,6 +407,9 @@ impl Machine {
         index: u64,
         command: &Command,
     ) -> Result<Outcome, ApplyError> {
+        if let buzon_model::command::Command::RaiseFeatureLevel(level) = command.command {
+            self.check_feature_level(level)?;
+        }
         let mut needs = loaded.state.missing(&command.command);
         if !needs.is_empty() {
             // Rows are loaded as of the last commit, so what was decided so far must be committed first.

@@ -5,7 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use buzon_meta_store::sqlite::SqliteStore;
-use buzon_types::id::DIRECTORY;
+use buzon_meta_store::store::{Applied, Batch};
+use buzon_model::change::Change;
+use buzon_model::command::Command;
+use buzon_model::limits::FEATURE_LEVEL_MAX;
+use buzon_types::id::{DIRECTORY, FeatureLevel};
+use buzon_types::time::Timestamp;
+use bytes::Bytes;
 use openraft::EntryPayload;
 use openraft::entry::RaftEntry as _;
 use openraft::vote::RaftLeaderId as _;
@@ -15,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::cluster::Outcomes;
 use super::create_tenant;
 use super::flaky::Flaky;
-use crate::apply::{Machine, MachineParts};
+use crate::apply::{ApplyError, Machine, MachineParts};
 use crate::log::shared::FatalHandler;
 use crate::type_config::{Entry, LeaderId, LogCommand, LogId};
 
@@ -75,4 +81,37 @@ async fn a_batch_that_needs_more_rows_than_fit_loads_them_bit_by_bit() {
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Some(Ok(_)))), "{outcomes:?}");
     let loads_at_first_commit = bench.flaky.loads_at_commit.lock()[0];
     assert!(loads_at_first_commit <= 10, "{loads_at_first_commit} loads before anything was written");
+}
+
+fn raise_to(level: u32) -> Vec<Entry> {
+    let command = Command::RaiseFeatureLevel(FeatureLevel(level));
+    let entry = buzon_model::command::Entry { at: Timestamp(1), request: None, command };
+    let command = LogCommand(buzon_proto::log::encode_entry(&entry));
+    vec![Entry::new(LogId::new(LeaderId::new(1, 1), 0), EntryPayload::Normal(command))]
+}
+
+fn names_the_level(error: &ApplyError) -> bool {
+    matches!(error, ApplyError::FeatureLevel { level, known, .. } if *level == known + 1)
+}
+
+#[tokio::test]
+async fn an_entry_of_a_level_that_is_not_known_stops_the_group_before_it_is_applied() {
+    let bench = bench(1 << 20).await;
+    let error = bench.machine.apply(&raise_to(FEATURE_LEVEL_MAX.0 + 1)).await.unwrap_err();
+    assert!(names_the_level(&error), "{error:?}");
+    assert!(bench.flaky.loads_at_commit.lock().is_empty(), "nothing is written");
+    bench.machine.apply(&raise_to(FEATURE_LEVEL_MAX.0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn rows_of_a_level_that_is_not_known_are_not_served() {
+    let bench = bench(1 << 20).await;
+    bench.machine.store().create_group(DIRECTORY).await.unwrap();
+    let changes = [Change::SetFeatureLevel(FeatureLevel(FEATURE_LEVEL_MAX.0 + 1))];
+    let applied = Applied { index: 1, log_id: Bytes::new() };
+    let batch = Batch { group: DIRECTORY, expected_index: 0, applied, membership: None, changes: &changes };
+    bench.machine.store().commit(batch).await.unwrap();
+    let error = bench.machine.head().await.unwrap_err();
+    assert!(names_the_level(&error), "{error:?}");
+    assert!(error.to_string().contains("run a version of buzon that knows it"), "{error}");
 }

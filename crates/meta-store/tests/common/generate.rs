@@ -1,6 +1,7 @@
 //! Random batches of changes that a state machine could have decided, for a group that starts empty.
 
 use buzon_model::change::{Change, SummarySource};
+use buzon_model::limits::FEATURE_LEVEL_MAX;
 use buzon_model::reply::{Rejection, Reply};
 use buzon_model::row::*;
 use buzon_types::address::{Address, Domain};
@@ -386,7 +387,8 @@ impl Generator {
         };
         self.push(change);
         if self.random.chance(5) {
-            self.push(Change::SetFeatureLevel(FeatureLevel(id as u32)));
+            let level = 1 + id as u32 % FEATURE_LEVEL_MAX.0; // a snapshot of a later one is refused
+            self.push(Change::SetFeatureLevel(FeatureLevel(level)));
         }
     }
 }
