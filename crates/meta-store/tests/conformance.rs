@@ -273,7 +273,7 @@ async fn a_snapshot_overtaken_by_another_is_refused_and_harms_nothing(store: &St
 }
 
 async fn a_removed_group_is_gone_and_may_come_back(store: &Store) {
-    let (gone, other) = (GroupId(161), GroupId(162));
+    let (gone, other) = (GroupId(171), GroupId(172));
     let mut generators = [Generator::new(17), Generator::new(18)];
     for (group, generator) in [gone, other].into_iter().zip(&mut generators) {
         store.create_group(group).await.unwrap();
@@ -317,7 +317,7 @@ async fn a_snapshot_without_its_head_is_refused(store: &Store) {
 }
 
 async fn a_snapshot_of_a_later_feature_level_is_refused(store: &Store) {
-    let (source, group) = (GroupId(161), GroupId(162));
+    let (source, group) = (GroupId(181), GroupId(182));
     store.create_group(source).await.unwrap();
     let level = FeatureLevel(FEATURE_LEVEL_MAX.0 + 1);
     commit(store, source, 0, &[Change::SetFeatureLevel(level)]).await.unwrap();
