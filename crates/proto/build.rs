@@ -4,13 +4,14 @@ use std::error::Error;
 use std::path::Path;
 
 /// raft.v1 belongs to the consensus crate.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "buzon/log/v1/value.proto",
     "buzon/log/v1/log.proto",
     "buzon/log/v1/outcome.proto",
     "buzon/mail/v1/mail.proto",
     "buzon/directory/v1/directory.proto",
     "buzon/admin/v1/admin.proto",
+    "buzon/admin/v1/cluster.proto",
     "buzon/import/v1/import.proto",
     "buzon/cluster/v1/cluster.proto",
 ];

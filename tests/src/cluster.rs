@@ -1,5 +1,7 @@
 //! A cluster of real processes on loopback: metadata nodes with a Postgres each, front-ends, one S3 server.
 
+mod replicas;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -36,8 +38,10 @@ pub struct Size {
 /// See the module.
 #[derive(Debug)]
 pub struct Cluster {
-    /// Metadata nodes; node ids are one more than their places here.
+    /// Metadata nodes.
     pub metads: Vec<Process>,
+    /// Their node ids, in the same order.
+    pub ids: Vec<u64>,
     /// Front-ends.
     pub frontends: Vec<Process>,
     /// Each metadata node's database.
@@ -92,6 +96,7 @@ impl Cluster {
         let addresses = free_addresses(size.metads)?;
         let mut cluster = Self {
             metads: Vec::new(),
+            ids: (1..=size.metads as u64).collect(),
             frontends: Vec::new(),
             databases: Vec::new(),
             s3,
@@ -100,10 +105,7 @@ impl Cluster {
             runtime,
         };
         for at in 0..size.metads {
-            cluster.databases.push(cluster.runtime.block_on(TestPostgres::start()));
-            let name = format!("metad-{}", at + 1);
-            let config = cluster.metad_config(at);
-            cluster.metads.push(Process::new("metad", &name, cluster.dir.path(), &config)?);
+            cluster.prepare_metad(at)?;
         }
         for at in 0..size.frontends {
             let name = format!("frontend-{}", at + 1);
@@ -111,6 +113,70 @@ impl Cluster {
             cluster.frontends.push(Process::new("frontend", &name, cluster.dir.path(), &config)?);
         }
         Ok(cluster)
+    }
+
+    fn prepare_metad(&mut self, at: usize) -> anyhow::Result<()> {
+        self.databases.push(self.runtime.block_on(TestPostgres::start()));
+        let (name, config) = (format!("metad-{}", at + 1), self.metad_config(at));
+        self.metads.push(Process::new("metad", &name, self.dir.path(), &config)?);
+        Ok(())
+    }
+
+    /// One more node, with `buzon ctl node add`; its place.
+    ///
+    /// # Errors
+    /// If it does not start or is not taken.
+    pub fn add_metad(&mut self) -> anyhow::Result<usize> {
+        let at = self.metads.len();
+        self.addresses.extend(free_addresses(1)?);
+        self.prepare_metad(at)?;
+        self.ids.push(0);
+        self.join(at, &[])?;
+        Ok(at)
+    }
+
+    /// Takes a node's disk away, log and database, and has an empty one take its place.
+    ///
+    /// # Errors
+    /// If that does not start or is not taken.
+    pub fn lose_disk(&mut self, at: usize) -> anyhow::Result<()> {
+        self.metads[at].kill();
+        std::fs::remove_dir_all(self.metads[at].data_dir())?;
+        self.databases[at] = self.runtime.block_on(TestPostgres::start());
+        let config = self.metad_config(at);
+        let name = format!("metad-{}", at + 1);
+        self.metads[at] = Process::new("metad", &name, self.dir.path(), &config)?;
+        let lost = self.ids[at].to_string();
+        self.join(at, &["--replaces", &lost])
+    }
+
+    /// Starts an empty node and gives it an id.
+    fn join(&mut self, at: usize, how: &[&str]) -> anyhow::Result<()> {
+        self.metads[at].start()?;
+        self.metads[at].wait_line("listening", START_MAX)?;
+        let address = self.addresses[at].clone();
+        let arguments = [&["node", "add", &address], how].concat();
+        let added = self.ctl_anywhere_but(Some(at), &arguments)?;
+        self.ids[at] = added["node"].as_u64().context("a node id")?;
+        self.metads[at].wait_line("ready", START_MAX)
+    }
+
+    /// Waits until a node carries voters of shards, as their leaders say.
+    ///
+    /// # Errors
+    /// If it does not get any in time.
+    pub fn wait_replicas(&self, at: usize) -> anyhow::Result<()> {
+        let until = Instant::now() + HEAL_MAX;
+        loop {
+            let nodes = self.ctl_anywhere(&["node", "list"]).unwrap_or_default();
+            let own = nodes.as_array().into_iter().flatten().find(|node| node["node"] == self.ids[at]);
+            let count = |name: &str| own.and_then(|node| node[name].as_u64()).unwrap_or_default();
+            if count("voters_wanted") > 0 && count("replicas") == count("voters_wanted") {
+                return Ok(());
+            }
+            ensure!(Instant::now() < until, "node {} has not all its replicas: {nodes}", self.ids[at]);
+            std::thread::sleep(Duration::from_millis(100)); // there is no event to wait for
+        }
     }
 
     /// `buzon ctl cluster init` with all nodes.
@@ -198,6 +264,25 @@ impl Cluster {
         self.ctl_with(metad, arguments, "")
     }
 
+    /// `buzon ctl --json …` at the first metadata node that answers.
+    ///
+    /// # Errors
+    /// If none does; with what the last one said.
+    pub fn ctl_anywhere(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+        self.ctl_anywhere_but(None, arguments)
+    }
+
+    fn ctl_anywhere_but(&self, except: Option<usize>, arguments: &[&str]) -> anyhow::Result<Value> {
+        let mut last = anyhow::anyhow!("no node");
+        for at in (0..self.metads.len()).filter(|at| Some(*at) != except) {
+            match self.ctl(at, arguments) {
+                Ok(value) => return Ok(value),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
     /// An account with that password; its tenant `test` and its domain are made when they are missing.
     ///
     /// # Errors
@@ -236,8 +321,8 @@ impl Cluster {
                 let Ok(Value::Array(rows)) = self.ctl(at, &["status"]) else { continue };
                 let of = rows.iter().find(|row| row["group"] == group);
                 let leader = of.and_then(|row| row["leader"].as_u64());
-                if let Some(leader) = leader.filter(|leader| *leader == at as u64 + 1) {
-                    return Ok(leader as usize - 1);
+                if leader == Some(self.ids[at]) {
+                    return Ok(at);
                 }
             }
             ensure!(Instant::now() < until, "group {group} has no leader for {HEAL_MAX:?}");

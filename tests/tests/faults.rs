@@ -97,7 +97,7 @@ impl Trial {
             unknown[0], unknown[1]
         );
         ensure!(acknowledged > 0, "nothing was acknowledged");
-        Ok(())
+        self.cluster.replicas_agree().context(what.to_owned())
     }
 }
 
@@ -218,4 +218,34 @@ fn a_rolling_restart_under_load_loses_nothing_and_drains() -> anyhow::Result<()>
         Ok(())
     })?;
     trial.finish("rolling restart")
+}
+
+#[test]
+fn nodes_and_shards_come_and_go_under_load_and_nothing_is_lost() -> anyhow::Result<()> {
+    let mut trial = Trial::start(seed("members"))?;
+    trial.under_load(|cluster, _| {
+        // A fourth node takes its share; the leader of the directory goes for good.
+        let new = cluster.add_metad()?;
+        cluster.wait_replicas(new)?;
+        let (first, gone) = (cluster.leader(1)?, cluster.leader(0)?);
+        let id = cluster.ids[gone].to_string();
+        let from = if gone == new { first } else { new };
+        cluster.ctl(if from == gone { (gone + 1) % 4 } else { from }, &["node", "remove", &id])?;
+        ensure!(cluster.metads[gone].terminate()?.success(), "the removed node did not end well");
+        // More shards; an account goes there.
+        let added = cluster.ctl_anywhere(&["shard", "add", "2"])?;
+        ensure!(added["groups"] == serde_json::json!([5, 6]), "{added}");
+        let account = cluster.account("new@load.example", PASSWORD)?;
+        ensure!(account["shard"] == 5 || account["shard"] == 6, "{account}");
+        // A disk is lost, and with it a vote in every group of the node.
+        let lost = (gone + 1) % 3;
+        cluster.lose_disk(lost)?;
+        cluster.wait_replicas(lost)?;
+        // Now the others may go in turn.
+        let other = (gone + 2) % 3;
+        cluster.metads[other].kill();
+        meanwhile(3000);
+        cluster.restart_metad(other)
+    })?;
+    trial.finish("nodes added, removed, replaced; shards added")
 }

@@ -144,8 +144,85 @@ pub(crate) enum CtlCommand {
     /// Mailboxes of an account.
     #[command(subcommand)]
     Mailbox(MailboxCommand),
+    /// Metadata nodes of a cluster.
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Raft groups of a cluster.
+    #[command(subcommand)]
+    Shard(ShardCommand),
+    /// Looks at once whether replicas and leaders are where they shall be; says what is still to be moved.
+    Rebalance,
+    /// Versions and feature levels.
+    #[command(subcommand)]
+    Upgrade(UpgradeCommand),
     /// The server and its raft groups.
     Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// All nodes with what they carry.
+    List,
+    /// Gives a node that was started empty an id; replicas follow. May be repeated.
+    Add {
+        /// HOST:PORT of its internal listener, as its cluster.address says.
+        address: String,
+        /// Its failure domain [default: what its own configuration says].
+        #[arg(long)]
+        zone: Option<String>,
+        /// The node whose disk is lost: it is removed, and this one takes its place.
+        #[arg(long, value_name = "ID")]
+        replaces: Option<u64>,
+    },
+    /// Its replicas and leaderships go to other nodes.
+    Drain {
+        id: u64,
+        /// Even if fewer active nodes are left than a shard shall have voters.
+        #[arg(long)]
+        allow_fewer_voters: bool,
+        /// Until they are gone.
+        #[arg(long)]
+        wait: bool,
+        /// Seconds to wait at most.
+        #[arg(long, default_value_t = 3600)]
+        timeout: u64,
+    },
+    /// It takes replicas again.
+    Undrain { id: u64 },
+    /// Drains it, waits until its replicas are gone, and removes it for good.
+    Remove {
+        id: u64,
+        /// Even if fewer active nodes are left than a shard shall have voters.
+        #[arg(long)]
+        allow_fewer_voters: bool,
+        /// Seconds to wait at most.
+        #[arg(long, default_value_t = 3600)]
+        timeout: u64,
+    },
+    /// The others reach it there from now on: its name or port has changed, its disk has not.
+    SetAddress {
+        id: u64,
+        /// HOST:PORT, as its cluster.address says.
+        address: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ShardCommand {
+    /// All groups; 0 is the directory.
+    List,
+    /// One group's replicas.
+    Show { group: u64 },
+    /// So many more. New accounts go to the emptiest shards.
+    Add { count: u32 },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UpgradeCommand {
+    /// What runs where, and what all nodes know.
+    Status,
+    /// Raises all groups to what every node knows. Versions that do not know it cannot come back.
+    Finalize,
 }
 
 #[derive(Debug, Subcommand)]

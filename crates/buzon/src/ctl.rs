@@ -12,10 +12,13 @@ mod cluster;
 pub(crate) mod connection;
 mod domain;
 mod mailbox;
+mod node;
 mod output;
 mod password;
+mod shard;
 mod status;
 mod tenant;
+mod upgrade;
 
 use crate::cli::{Ctl, CtlCommand};
 use connection::Admin;
@@ -54,6 +57,10 @@ async fn run(admin: &mut Admin, command: CtlCommand) -> anyhow::Result<Output> {
         CtlCommand::Domain(command) => domain::run(admin, command).await,
         CtlCommand::Account(command) => account::run(admin, command).await,
         CtlCommand::Mailbox(command) => mailbox::run(admin, command).await,
+        CtlCommand::Node(command) => node::run(admin, command).await,
+        CtlCommand::Shard(command) => shard::run(admin, command).await,
+        CtlCommand::Rebalance => shard::rebalance(admin).await,
+        CtlCommand::Upgrade(command) => upgrade::run(admin, command).await,
         CtlCommand::Status => status::run(admin).await,
     }
 }

@@ -10,9 +10,12 @@ mod delete;
 mod domain;
 mod find;
 mod list;
+mod node;
 mod refusal;
+mod shard;
 mod status;
 mod tenant;
+mod upgrade;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +33,7 @@ use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
-use crate::cluster::peers::Peers;
+use crate::cluster::Control;
 use crate::groups::{Groups, Replica};
 use crate::mail::replica;
 use crate::observe::Observer;
@@ -47,8 +50,10 @@ pub(crate) struct Admin {
     pub(crate) groups: Arc<dyn Groups>,
     /// Reaches all groups.
     pub(crate) meta: Meta,
-    /// Reaches the node that leads the directory; none where this is the only node, or the call was passed on already.
-    pub(crate) peers: Option<Peers>,
+    /// Reaches the other nodes; none where this is the only one.
+    pub(crate) control: Option<Control>,
+    /// Whether calls are passed on to the node that leads the directory; else this one was passed on already.
+    pub(crate) passes_on: bool,
     pub(crate) observer: Observer,
     pub(crate) hasher: Arc<Hasher>,
 }
@@ -82,12 +87,12 @@ impl Admin {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let Some(peers) = &self.peers else { return Err(error) };
+        let Some(control) = self.control.as_ref().filter(|_| self.passes_on) else { return Err(error) };
         let until = Instant::now() + PASS_ON_MAX;
         loop {
             let leader = error.leader.take().or_else(|| self.directory().ok()?.leader());
             if let Some(leader) = leader {
-                match call(AdminServiceClient::new(peers.channel(&leader.address)?)).await {
+                match call(AdminServiceClient::new(control.peers.channel(&leader.address)?)).await {
                     Ok(answer) => return Ok(answer.into_inner()),
                     Err(status) => error = CallError::from(&status),
                 }
@@ -162,4 +167,16 @@ calls! {
     delete_account, "DeleteAccount": DeleteAccountRequest -> DeleteAccountResponse = delete::delete;
     list_mailboxes, "ListMailboxes": ListMailboxesRequest -> ListMailboxesResponse = list::mailboxes;
     status, "Status": StatusRequest -> StatusResponse = status::status;
+    list_nodes, "ListNodes": ListNodesRequest -> ListNodesResponse = node::list;
+    add_node, "AddNode": AddNodeRequest -> Node = node::add;
+    drain_node, "DrainNode": DrainNodeRequest -> Node = node::drain;
+    undrain_node, "UndrainNode": UndrainNodeRequest -> Node = node::undrain;
+    remove_node, "RemoveNode": RemoveNodeRequest -> Node = node::remove;
+    set_node_address, "SetNodeAddress": SetNodeAddressRequest -> Node = node::set_address;
+    list_shards, "ListShards": ListShardsRequest -> ListShardsResponse = shard::list;
+    get_shard, "GetShard": GetShardRequest -> Shard = shard::get;
+    add_shards, "AddShards": AddShardsRequest -> AddShardsResponse = shard::add;
+    rebalance, "Rebalance": RebalanceRequest -> RebalanceResponse = shard::rebalance;
+    upgrade_status, "UpgradeStatus": UpgradeStatusRequest -> UpgradeStatusResponse = upgrade::status;
+    finalize_upgrade, "FinalizeUpgrade": FinalizeUpgradeRequest -> FinalizeUpgradeResponse = upgrade::finalize;
 }

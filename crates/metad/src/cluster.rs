@@ -9,22 +9,34 @@ pub mod balance;
 mod directory;
 pub mod init;
 pub mod peers;
+pub(crate) mod seen;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use buzon_consensus::group::{Group, Member};
 use buzon_consensus::node::Node;
+use buzon_model::limits::FEATURE_LEVEL_MAX;
+use buzon_model::read::ReadAt;
 use buzon_proto::pb::cluster::v1 as pb;
 use buzon_proto::pb::cluster::v1::cluster_service_server::{ClusterService, ClusterServiceServer};
 use buzon_proto::status::{CallError, ErrorCode};
 use buzon_tls::peer::{Only, Role};
 use buzon_types::id::{GroupId, NodeId};
 use bytes::Bytes;
+use futures::future::join_all;
+use tokio::sync::Notify;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
+use self::peers::Peers;
 use crate::node::not_leader;
+
+/// A replica that waits for rows goes on waiting without its caller.
+const START_TIME_MAX: Duration = Duration::from_secs(3);
+/// How long a description waits for a group's state.
+const LEVEL_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Who a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +71,17 @@ pub trait Host: Send + Sync + 'static {
     async fn assign(&self, identity: Identity) -> Result<(), CallError>;
 }
 
+/// What administration needs of the cluster.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// Reaches every node.
+    pub peers: Peers,
+    /// This cluster.
+    pub cluster: u128,
+    /// Has the balancer look, if it is this node's turn.
+    pub look_now: Arc<Notify>,
+}
+
 /// The service.
 #[derive(Clone)]
 pub struct Cluster {
@@ -87,10 +110,11 @@ impl Cluster {
         self.node()?.group(GroupId(id)).ok_or_else(none)
     }
 
-    fn describe(&self) -> pb::NodeDescription {
+    async fn describe(&self) -> pb::NodeDescription {
         let about = self.host.about();
         let node = self.host.node();
-        let groups = node.iter().flat_map(Node::groups).map(|group| describe_group(&group)).collect();
+        let groups: Vec<Group> = node.iter().flat_map(Node::groups).collect();
+        let groups = join_all(groups.iter().map(describe_group)).await;
         let identity = about.identity;
         pb::NodeDescription {
             incarnation: id_bytes(about.incarnation),
@@ -101,7 +125,7 @@ impl Cluster {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             is_open: node.is_some(),
             groups,
-            feature_level_max: 0,
+            feature_level_max: FEATURE_LEVEL_MAX.0,
         }
     }
 
@@ -127,7 +151,7 @@ impl Cluster {
             }
             None => self.host.assign(wanted).await?,
         }
-        Ok(self.describe())
+        Ok(self.describe().await)
     }
 
     async fn found(&self, request: pb::FoundGroupsRequest) -> Result<pb::FoundGroupsResponse, CallError> {
@@ -140,8 +164,22 @@ impl Cluster {
     }
 
     async fn ensure(&self, request: pb::EnsureGroupRequest) -> Result<pb::EnsureGroupResponse, CallError> {
-        self.node()?.start_group(GroupId(request.group)).await.map_err(|error| failed(&error))?;
+        let (node, group) = (self.node()?, GroupId(request.group));
+        let sources = request.sources.into_iter().map(|it| (NodeId(it.node), it.address)).collect();
+        // Goes on when the caller is gone: rows may take their time.
+        let start = tokio::spawn(async move { node.ensure_group(group, &sources).await });
+        let late = |_| CallError::new(ErrorCode::Unavailable, format!("group {group} waits for rows"));
+        let started = tokio::time::timeout(START_TIME_MAX, start).await.map_err(late)?;
+        started.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         Ok(pb::EnsureGroupResponse {})
+    }
+
+    async fn remove(&self, request: pb::RemoveGroupRequest) -> Result<pb::RemoveGroupResponse, CallError> {
+        let (node, group) = (self.node()?, GroupId(request.group));
+        // Goes on when the caller is gone: there may be many rows.
+        let removal = tokio::spawn(async move { node.remove_group(group).await });
+        removal.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        Ok(pb::RemoveGroupResponse {})
     }
 
     async fn set_members(&self, request: pb::SetMembersRequest) -> Result<pb::SetMembersResponse, CallError> {
@@ -174,7 +212,7 @@ impl ClusterService for Cluster {
         &self,
         _: Request<pb::DescribeRequest>,
     ) -> Result<Response<pb::NodeDescription>, Status> {
-        Ok(Response::new(Cluster::describe(self)))
+        Ok(Response::new(Cluster::describe(self).await))
     }
 
     async fn assign(
@@ -198,6 +236,13 @@ impl ClusterService for Cluster {
         Ok(Response::new(self.ensure(request.into_inner()).await?))
     }
 
+    async fn remove_group(
+        &self,
+        request: Request<pb::RemoveGroupRequest>,
+    ) -> Result<Response<pb::RemoveGroupResponse>, Status> {
+        Ok(Response::new(self.remove(request.into_inner()).await?))
+    }
+
     async fn set_members(
         &self,
         request: Request<pb::SetMembersRequest>,
@@ -213,8 +258,11 @@ impl ClusterService for Cluster {
     }
 }
 
-fn describe_group(group: &Group) -> pb::GroupDescription {
+async fn describe_group(group: &Group) -> pb::GroupDescription {
     let status = group.status();
+    // A database that is away must not keep the node from saying the rest.
+    let level = tokio::time::timeout(LEVEL_TIME_MAX, group.read(ReadAt::Local, |_| Vec::new())).await;
+    let level = level.ok().and_then(Result::ok).map_or(0, |view| view.feature_level().0);
     let member = |(node, address): (NodeId, String)| pb::Member {
         node: node.0,
         address,
@@ -229,7 +277,7 @@ fn describe_group(group: &Group) -> pb::GroupDescription {
         purged: status.purged.0,
         members: status.members.clone().into_iter().map(member).collect(),
         is_running: status.is_running,
-        feature_level: 0,
+        feature_level: level,
     }
 }
 

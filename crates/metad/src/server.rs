@@ -18,8 +18,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::admin::Admin;
 use crate::auth::Bearer;
-use crate::cluster::Cluster;
-use crate::cluster::peers::Peers;
+use crate::cluster::{Cluster, Control};
 use crate::directory::Directory;
 use crate::gauges;
 use crate::groups::Groups;
@@ -76,10 +75,10 @@ impl Server {
 
     /// What the nodes' listener serves: raft, the cluster and administration to metadata nodes, mail and directory to
     /// front ends too. `meta` reaches all groups, wherever they are led.
-    pub fn node_routes(&self, node: &Node, cluster: Cluster, meta: &Meta) -> Routes {
+    pub fn node_routes(&self, node: &Node, cluster: Cluster, meta: &Meta, control: Control) -> Routes {
         const NODES: Only = Only(&[Role::Metad, Role::Frontend]);
         const METADS: Only = Only(&[Role::Metad]);
-        let admin = self.admin(meta, None);
+        let admin = self.admin(meta, Some(control), false);
         node.transport(METADS)
             .add_service(cluster.service())
             .add_service(InterceptedService::new(AdminServiceServer::new(admin), METADS))
@@ -88,10 +87,10 @@ impl Server {
             .add_service(self.health_service())
     }
 
-    /// AdminService, behind its token, and health, open. `meta` reaches all groups; `peers` the node that leads the
-    /// directory, where there are several.
-    pub fn admin_routes(&self, meta: &Meta, peers: Option<Peers>) -> Routes {
-        let admin = self.admin(meta, peers);
+    /// AdminService, behind its token, and health, open. `meta` reaches all groups; `control` the other
+    /// nodes, where there are several.
+    pub fn admin_routes(&self, meta: &Meta, control: Option<Control>) -> Routes {
+        let admin = self.admin(meta, control, true);
         Routes::new(AdminServiceServer::with_interceptor(admin, Bearer::new(self.admin_token.clone())))
             .add_service(self.health_service())
     }
@@ -109,11 +108,12 @@ impl Server {
         Directory { groups: Arc::clone(&self.groups), observer: self.observer.clone() }
     }
 
-    fn admin(&self, meta: &Meta, peers: Option<Peers>) -> Admin {
+    fn admin(&self, meta: &Meta, control: Option<Control>, passes_on: bool) -> Admin {
         Admin {
             groups: Arc::clone(&self.groups),
             meta: meta.clone(),
-            peers,
+            control,
+            passes_on,
             observer: self.observer.clone(),
             hasher: Arc::clone(&self.hasher),
         }

@@ -14,7 +14,7 @@ use buzon_meta_store::store::MetaStore;
 use buzon_metad::auth::Bearer;
 use buzon_metad::cluster::balance::Balancer;
 use buzon_metad::cluster::peers::Peers;
-use buzon_metad::cluster::{Cluster, init};
+use buzon_metad::cluster::{Cluster, Control, init};
 use buzon_metad::groups::Groups;
 use buzon_metad::node::NodeGroups;
 use buzon_metad::server::{Options as MetadOptions, Server as Metad};
@@ -22,6 +22,7 @@ use buzon_tls::listen::incoming;
 use buzon_types::id::DIRECTORY;
 use buzon_types::secret::Secret;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -199,12 +200,15 @@ pub(super) async fn serve(base: &Base, opened: Opened) -> anyhow::Result<Serving
     let meta = Meta::cluster(&base.connector(), &[own], MetaOptions::default()).context("cluster.address")?;
     meta.follow_topology(base.stop.clone());
     let (cluster, peers) = (Cluster::new(base.host.clone()), Peers::new(base.connector()));
-    let internal = Internal::serve(base, metad.node_routes(&node, cluster, &meta))?;
+    let look_now = Arc::new(Notify::new());
+    let control =
+        Control { peers: peers.clone(), cluster: node.owner().cluster, look_now: Arc::clone(&look_now) };
+    let internal = Internal::serve(base, metad.node_routes(&node, cluster, &meta, control.clone()))?;
     base.host.set_node(node.clone());
     let routes =
-        metad.admin_routes(&meta, Some(peers.clone())).add_service(init::service(peers, bearer(base)?));
+        metad.admin_routes(&meta, Some(control)).add_service(init::service(peers.clone(), bearer(base)?));
     let admin = base.sockets.admin()?.map(|listener| admin::serve(listener, &base.certificate, routes));
-    let balancer = tokio::spawn(Balancer::new(groups, Peers::new(base.connector())).run());
+    let balancer = tokio::spawn(Balancer::new(groups, peers, meta.clone(), look_now).run());
     Ok(Serving { node, store, metad, meta, internal, admin: admin.transpose()?, balancer })
 }
 

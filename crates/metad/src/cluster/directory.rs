@@ -13,6 +13,7 @@ use buzon_types::id::{DIRECTORY, GroupId, Incarnation, NodeId};
 use buzon_types::node::{NodeAddress, Zone};
 use buzon_types::time::Timestamp;
 
+use super::balance::raise_level;
 use super::read_id;
 use crate::admin::call_error;
 
@@ -88,7 +89,7 @@ fn row(node: &FoundingNode) -> NodeRow {
 
 /// Writes the rows, unless they are there; what is to be founded.
 pub(super) async fn found_directory(meta: &Meta, plan: Plan) -> Result<Plan, CallError> {
-    raise_feature_level(meta, DIRECTORY).await?;
+    raise_level(meta, DIRECTORY, FEATURE_LEVEL_MAX).await?;
     let found = FoundCluster {
         nodes: plan.nodes.clone(),
         voters_per_shard: plan.voters as u8,
@@ -103,11 +104,4 @@ pub(super) async fn found_directory(meta: &Meta, plan: Plan) -> Result<Plan, Cal
         }
         Err(rejection) => Err(CallError::new(ErrorCode::Invalid, rejection.to_string())),
     }
-}
-
-/// A new group does from its first command on all that this version knows. Never lowers a level.
-pub(super) async fn raise_feature_level(meta: &Meta, group: GroupId) -> Result<(), CallError> {
-    let command = Command::RaiseFeatureLevel(FEATURE_LEVEL_MAX);
-    let outcome = meta.propose_repeatable(group, command).await.map_err(call_error)?.1;
-    outcome.map(drop).map_err(|rejection| CallError::new(ErrorCode::Precondition, rejection.to_string()))
 }

@@ -1,10 +1,11 @@
 //! Founding a cluster: identities for the nodes, the directory, its rows, the shards. Each step looks first and may be
 //! repeated, so that a call that was cut off is taken up by the next one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use buzon_meta_client::meta::{Meta, Options};
+use buzon_model::limits::FEATURE_LEVEL_MAX;
 use buzon_proto::pb::cluster::v1 as pb;
 use buzon_proto::pb::cluster::v1::bootstrap_service_server::{BootstrapService, BootstrapServiceServer};
 use buzon_proto::status::{CallError, ErrorCode};
@@ -14,7 +15,8 @@ use tokio::time::Instant;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
-use super::directory::{Plan, found_directory, raise_feature_level};
+use super::balance::raise_level;
+use super::directory::{Plan, found_directory};
 use super::peers::Peers;
 use super::{id_bytes, read_id};
 use crate::auth::Bearer;
@@ -107,7 +109,9 @@ impl Init {
         let plan = found_directory(&meta, plan).await?;
         self.shards(&plan).await?;
         let groups = plan.groups();
-        try_join_all(groups.iter().map(|group| raise_feature_level(&meta, GroupId(group.group)))).await?;
+        // A new group does from its first command on all that this version knows.
+        let raise = |group: &pb::NewGroup| raise_level(&meta, GroupId(group.group), FEATURE_LEVEL_MAX);
+        try_join_all(groups.iter().map(raise)).await?;
         // A client of its own: what it opened in the directory goes with it.
         if let Err(error) = meta.close().await {
             tracing::debug!(
@@ -194,7 +198,7 @@ impl Init {
         let nodes =
             self.wait("the directory's election", |nodes| leader_of(nodes, DIRECTORY.0).is_some()).await?;
         let learners = members.iter().filter(|member| !member.votes);
-        let ensure = learners.map(|member| self.peers.ensure_group(&member.address, DIRECTORY.0));
+        let ensure = learners.map(|member| self.peers.ensure_group(&member.address, DIRECTORY.0, Vec::new()));
         try_join_all(ensure).await?;
         let leader = leader_of(&nodes, DIRECTORY.0).unwrap_or_default();
         let address =
@@ -208,16 +212,7 @@ impl Init {
     async fn shards(&self, plan: &Plan) -> Result<(), CallError> {
         let nodes = self.describe().await?;
         let new = plan.groups().into_iter().filter(|group| leader_of(&nodes, group.group).is_none());
-        let mut of_node: BTreeMap<String, Vec<pb::NewGroup>> = BTreeMap::new();
-        for group in new {
-            for voter in &group.voters {
-                of_node.entry(voter.address.clone()).or_default().push(group.clone());
-            }
-        }
-        try_join_all(
-            of_node.iter().map(|(address, groups)| self.peers.found_groups(address, groups.clone())),
-        )
-        .await?;
+        self.peers.found_on_voters(&new.collect::<Vec<_>>()).await?;
         let all: Vec<u64> = plan.groups().iter().map(|group| group.group).collect();
         let led = |nodes: &[pb::NodeDescription]| all.iter().all(|group| leader_of(nodes, *group).is_some());
         self.wait("the shards' elections", led).await.map(drop)

@@ -1,6 +1,6 @@
 //! Calls to other nodes: their ClusterService, over connections that are kept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +8,15 @@ use buzon_proto::pb::cluster::v1 as pb;
 use buzon_proto::pb::cluster::v1::cluster_service_client::ClusterServiceClient;
 use buzon_proto::status::{CallError, ErrorCode};
 use buzon_tls::connect::Connector;
+use futures::future::try_join_all;
 use parking_lot::Mutex;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 /// What only looks, or begins something, takes no longer.
 const CALL_TIME_MAX: Duration = Duration::from_secs(5);
-/// A learner takes a snapshot before it votes.
-const MEMBERS_TIME_MAX: Duration = Duration::from_secs(600);
+/// A learner takes a snapshot before it votes. Where it takes longer, it goes on without the call, which is repeated.
+const MEMBERS_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// The nodes, by address. Clones share connections.
 #[derive(Debug, Clone)]
@@ -78,9 +79,33 @@ impl Peers {
         within(address, MEMBERS_TIME_MAX, client.found_groups(request)).await.map(drop)
     }
 
-    pub(crate) async fn ensure_group(&self, address: &str, group: u64) -> Result<(), CallError> {
+    /// Founds new groups on all their voters.
+    pub(crate) async fn found_on_voters(&self, groups: &[pb::NewGroup]) -> Result<(), CallError> {
+        let mut of_node: BTreeMap<&str, Vec<pb::NewGroup>> = BTreeMap::new();
+        for group in groups {
+            for voter in &group.voters {
+                of_node.entry(&voter.address).or_default().push(group.clone());
+            }
+        }
+        let found = of_node.into_iter().map(|(address, groups)| self.found_groups(address, groups));
+        try_join_all(found).await.map(drop)
+    }
+
+    pub(crate) async fn ensure_group(
+        &self,
+        address: &str,
+        group: u64,
+        sources: Vec<pb::Member>,
+    ) -> Result<(), CallError> {
         let mut client = self.client(address)?;
-        within(address, CALL_TIME_MAX, client.ensure_group(pb::EnsureGroupRequest { group })).await.map(drop)
+        let request = pb::EnsureGroupRequest { group, sources };
+        within(address, CALL_TIME_MAX, client.ensure_group(request)).await.map(drop)
+    }
+
+    pub(crate) async fn remove_group(&self, address: &str, group: u64) -> Result<(), CallError> {
+        let mut client = self.client(address)?;
+        let request = pb::RemoveGroupRequest { group };
+        within(address, MEMBERS_TIME_MAX, client.remove_group(request)).await.map(drop)
     }
 
     pub(crate) async fn set_members(
