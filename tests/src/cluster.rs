@@ -2,6 +2,7 @@
 
 mod replicas;
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -14,9 +15,11 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::load::person::Addresses;
+use crate::net::{self, Net};
 use crate::process::Process;
 use crate::s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
 use crate::server::binary;
+use crate::wire::Wire;
 
 /// A debug build on a busy machine starts well within this.
 const START_MAX: Duration = Duration::from_secs(120);
@@ -59,7 +62,48 @@ impl Cluster {
     /// # Errors
     /// If something does not start; with its log.
     pub fn start(size: Size) -> anyhow::Result<Self> {
-        let mut cluster = Self::prepare(size)?;
+        Self::prepare(size)?.found(size)
+    }
+
+    /// The same, where what nodes and front-ends send to a node goes through a wire that can be made longer.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn start_over(size: Size) -> anyhow::Result<(Self, Vec<Wire>)> {
+        let listens = free_addresses(size.metads)?;
+        let wires = listens.iter().map(|address| Wire::to(address)).collect::<anyhow::Result<Vec<_>>>()?;
+        let addresses = wires.iter().map(|wire| format!("localhost:{}", wire.port)).collect();
+        let mut cluster = Self::prepare_at(size, addresses)?;
+        for (at, listen) in listens.iter().enumerate() {
+            let port = |address: &str| address.rsplit_once(':').map_or("0", |(_, port)| port).to_owned();
+            let line = |address: &str| format!("internal = \"127.0.0.1:{}\"", port(address));
+            let config = cluster.metad_config(at).replacen(&line(&cluster.addresses[at]), &line(listen), 1);
+            let name = format!("metad-{}", at + 1);
+            cluster.metads[at] = Process::new("metad", &name, cluster.dir.path(), &config)?;
+        }
+        Ok((cluster.found(size)?, wires))
+    }
+
+    /// The same, each metadata node in a network namespace of its own ([`crate::net`]).
+    ///
+    /// # Errors
+    /// As [`Cluster::start`], or if the network cannot be made.
+    pub fn start_in(size: Size) -> anyhow::Result<(Self, Net)> {
+        let net = Net::start(size.metads)?;
+        let addresses = (0..size.metads).map(|at| format!("{}:7071", net::address(at))).collect();
+        let mut cluster = Self::prepare_at(size, addresses)?;
+        for (at, metad) in cluster.metads.iter_mut().enumerate() {
+            metad.prefix(Net::prefix(at));
+        }
+        Ok((cluster.found(size)?, net))
+    }
+
+    /// Starts and founds what was prepared.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn found(self, size: Size) -> anyhow::Result<Self> {
+        let mut cluster = self;
         for metad in &mut cluster.metads {
             metad.start()?;
         }
@@ -84,6 +128,11 @@ impl Cluster {
     /// # Errors
     /// If databases or the S3 server do not start.
     pub fn prepare(size: Size) -> anyhow::Result<Self> {
+        let addresses = free_addresses(size.metads)?;
+        Self::prepare_at(size, addresses)
+    }
+
+    fn prepare_at(size: Size, addresses: Vec<String>) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("buzon-cluster-").tempdir()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let s3 = S3::start()?;
@@ -91,9 +140,10 @@ impl Cluster {
         std::fs::write(dir.path().join("s3-secret"), SECRET_KEY)?;
         let pki = dir.path().join("pki");
         run(Command::new(binary()?).args(["pki", "init"]).arg(&pki))?;
-        issue(&pki, "metad", "metad")?;
-        issue(&pki, "frontend", "frontend")?;
-        let addresses = free_addresses(size.metads)?;
+        let hosts: BTreeSet<&str> =
+            addresses.iter().filter_map(|it| it.rsplit_once(':')).map(|(host, _)| host).collect();
+        issue(&pki, "metad", "metad", &hosts)?;
+        issue(&pki, "frontend", "frontend", &BTreeSet::new())?;
         let mut cluster = Self {
             metads: Vec::new(),
             ids: (1..=size.metads as u64).collect(),
@@ -191,16 +241,17 @@ impl Cluster {
     fn metad_config(&self, at: usize) -> String {
         let (dir, address) = (self.dir.path().display(), &self.addresses[at]);
         let database = self.databases[at].options();
-        let port = address.rsplit_once(':').map_or("0", |(_, port)| port);
+        let (host, port) = address.rsplit_once(':').unwrap_or(("localhost", "0"));
+        let host = if host == "localhost" { "127.0.0.1" } else { host };
         format!(
             "data_dir = \"{dir}/metad-{number}/data\"\nhost_name = \"metad-{number}\"\n\
-             [listen]\ninternal = \"127.0.0.1:{port}\"\nadmin = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
+             [listen]\ninternal = \"{host}:{port}\"\nadmin = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
              [cluster]\naddress = \"{address}\"\n{tls}\
-             [database]\nhost = \"{host}\"\nport = {db_port}\nuser = \"{user}\"\ndatabase = \"{database}\"\n\
+             [database]\nhost = \"{socket}\"\nport = {db_port}\nuser = \"{user}\"\ndatabase = \"{database}\"\n\
              [admin]\ntoken_file = \"{dir}/token\"\n",
             number = at + 1,
             tls = self.tls("metad"),
-            host = database.host,
+            socket = database.host,
             db_port = database.port,
             user = database.user,
             database = database.database,
@@ -235,7 +286,7 @@ impl Cluster {
     /// # Errors
     /// If it cannot be started.
     pub fn ctl_output(&self, metad: usize, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
-        let mut command = Command::new(binary()?);
+        let mut command = self.metads[metad].command(&binary()?);
         command.args(["ctl", "--json", "--data-dir"]).arg(self.metads[metad].data_dir()).args(arguments);
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
@@ -375,9 +426,12 @@ impl Cluster {
     }
 }
 
-fn issue(pki: &Path, role: &str, name: &str) -> anyhow::Result<()> {
+fn issue(pki: &Path, role: &str, name: &str, hosts: &BTreeSet<&str>) -> anyhow::Result<()> {
     let mut command = Command::new(binary()?);
     command.args(["pki", "issue"]).arg(pki).args(["--role", role, "--name", name]);
+    for host in hosts.iter().filter(|host| **host != "localhost") {
+        command.args(["--host", host]);
+    }
     run(command.args(["--host", "localhost", "--host", "127.0.0.1"]))
 }
 

@@ -2,10 +2,12 @@
 //! it as its clients do, kills it, starts it again.
 
 pub mod cluster;
+pub mod disk;
 pub mod http;
 pub mod imap;
 pub mod lmtp;
 pub mod load;
+pub mod net;
 pub mod pki;
 pub mod power_cut;
 pub mod process;
@@ -13,3 +15,4 @@ pub mod s3;
 pub mod seed;
 pub mod server;
 pub mod value;
+pub mod wire;

@@ -26,6 +26,7 @@ pub struct Process {
     printed: Option<Receiver<String>>,
     environment: Vec<(String, String)>,
     binary: PathBuf,
+    prefix: Vec<String>,
 }
 
 impl Process {
@@ -46,6 +47,7 @@ impl Process {
             printed: None,
             environment: Vec::new(),
             binary,
+            prefix: Vec::new(),
         })
     }
 
@@ -57,6 +59,23 @@ impl Process {
     /// Another build of the binary for its next start.
     pub fn run_binary(&mut self, binary: PathBuf) {
         self.binary = binary;
+    }
+
+    /// What its command line begins with, like a command that enters a namespace and becomes what follows.
+    pub fn prefix(&mut self, words: Vec<String>) {
+        self.prefix = words;
+    }
+
+    /// A command as this process is started: with its prefix.
+    pub fn command(&self, binary: &Path) -> Command {
+        match self.prefix.split_first() {
+            None => Command::new(binary),
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(binary);
+                command
+            }
+        }
     }
 
     /// Where its data is.
@@ -71,7 +90,7 @@ impl Process {
     pub fn start(&mut self) -> anyhow::Result<()> {
         ensure!(self.child.is_none(), "{} runs", self.name);
         let log = File::options().create(true).append(true).open(self.dir.join("log"))?;
-        let mut command = Command::new(&self.binary);
+        let mut command = self.command(&self.binary);
         command.arg(self.role).arg("--config").arg(self.dir.join("buzon.toml"));
         command.envs(self.environment.iter().cloned());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()?;

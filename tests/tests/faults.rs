@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
 use buzon_tests::cluster::{Cluster, Size};
+use buzon_tests::disk::Disk;
 use buzon_tests::load::endure::Fronts;
 use buzon_tests::load::person::Person;
+use buzon_tests::net::{loopback_up, ran_inside};
 use buzon_tests::s3::Mood;
 use buzon_tests::seed::{is_long, seed};
 use rand::rngs::StdRng;
@@ -29,7 +31,10 @@ struct Trial {
 
 impl Trial {
     fn start(seed: u64) -> anyhow::Result<Self> {
-        let cluster = Cluster::start(SIZE)?;
+        Self::over(Cluster::start(SIZE)?, seed)
+    }
+
+    fn over(cluster: Cluster, seed: u64) -> anyhow::Result<Self> {
         let mut people = Vec::new();
         for number in 0..PEOPLE {
             let user = format!("p{number}@load.example");
@@ -248,4 +253,136 @@ fn nodes_and_shards_come_and_go_under_load_and_nothing_is_lost() -> anyhow::Resu
         cluster.restart_metad(other)
     })?;
     trial.finish("nodes added, removed, replaced; shards added")
+}
+
+#[test]
+fn partitions_and_loss_between_nodes_lose_nothing() -> anyhow::Result<()> {
+    if ran_inside("partitions_and_loss_between_nodes_lose_nothing")? {
+        return Ok(());
+    }
+    let seed = seed("partitions");
+    let mut random = StdRng::seed_from_u64(seed);
+    let (cluster, net) = Cluster::start_in(SIZE)?;
+    let mut trial = Trial::over(cluster, seed)?;
+    trial.under_load(|cluster, _| {
+        for round in 0..if is_long() { 42 } else { 7 } {
+            let group = random.random_range(0..=SIZE.shards as u64);
+            let leader = cluster.leader(group)?;
+            let other = (leader + random.random_range(1..SIZE.metads)) % SIZE.metads;
+            match round % 7 {
+                // A leader alone, which must not acknowledge or serve anything old.
+                0 => net.isolate(leader)?,
+                1 => net.mute(leader)?,
+                2 => net.deafen(leader)?,
+                // One wire of three, both ways, or one.
+                3 => net.cut(leader, other).and_then(|()| net.cut(other, leader))?,
+                4 => net.cut(leader, other)?,
+                // Front-ends do not reach a node that the others do.
+                5 => net.cut_home(leader)?,
+                _ => net.lose(20)?,
+            }
+            meanwhile(random.random_range(2000..5000));
+            if round % 7 == 0 {
+                // Else nothing was cut.
+                let seen = cluster.ctl(other, &["shard", "list"])?;
+                let now = &seen[usize::try_from(group)?]["leader"];
+                ensure!(!now.is_null() && *now != cluster.ids[leader], "group {group} is still led: {seen}");
+            }
+            net.heal()?;
+            meanwhile(500);
+        }
+        Ok(())
+    })?;
+    trial.finish("partitions and loss")
+}
+
+#[test]
+fn long_wires_between_nodes_lose_nothing() -> anyhow::Result<()> {
+    let seed = seed("long wires");
+    let (cluster, wires) = Cluster::start_over(SIZE)?;
+    let mut trial = Trial::over(cluster, seed)?;
+    trial.under_load(|_, _| {
+        // One node far away; all; so far that leaders are given up again and again.
+        for (at, milliseconds) in [(0, 100), (1, 500), (2, 1500), (3, 50), (3, 1200)] {
+            let moved = wires.iter().enumerate().filter(|(wire, _)| at == SIZE.metads || *wire == at);
+            moved.clone().for_each(|(_, wire)| wire.delay(milliseconds));
+            meanwhile(4000);
+            moved.for_each(|(_, wire)| wire.delay(0));
+            meanwhile(500);
+        }
+        Ok(())
+    })?;
+    trial.finish("delay")
+}
+
+#[test]
+fn full_disks_lose_nothing() -> anyhow::Result<()> {
+    if ran_inside("full_disks_lose_nothing")? {
+        return Ok(());
+    }
+    loopback_up()?;
+    let mut cluster = Cluster::prepare(SIZE)?;
+    let log = Disk::at(&cluster.metads[0].data_dir())?;
+    cluster.crash_database(1);
+    let rows = Disk::at(&cluster.databases[1].data())?;
+    cluster.resume_database(1);
+    let mut trial = Trial::over(cluster.found(SIZE)?, seed("full disks"))?;
+    trial.under_load(|cluster, _| {
+        for _ in 0..if is_long() { 10 } else { 2 } {
+            log.fill()?;
+            meanwhile(4000);
+            log.free()?;
+            // What cannot write its log does not go on; whatever runs it starts it again.
+            let went_on = cluster.metads[0].is_alive();
+            println!("with a full disk under its log node 1 {}", if went_on { "goes on" } else { "ends" });
+            if !went_on {
+                cluster.metads[0].kill();
+                cluster.restart_metad(0)?;
+            }
+            rows.fill()?;
+            meanwhile(4000);
+            rows.free()?;
+            // So with the database, if it cannot write its own log.
+            cluster.crash_database(1);
+            cluster.resume_database(1);
+            if !cluster.metads[1].is_alive() {
+                cluster.metads[1].kill();
+                cluster.restart_metad(1)?;
+            }
+        }
+        Ok(())
+    })?;
+    trial.finish("disk full")
+}
+
+#[test]
+fn wall_clocks_that_jump_lose_nothing() -> anyhow::Result<()> {
+    let mut trial = Trial::start(seed("clocks"))?;
+    let clock = trial.cluster.scratch().join("clock");
+    std::fs::write(&clock, "+0")?;
+    trial.under_load(|cluster, _| {
+        let leader = cluster.leader(1)?;
+        cluster.metads[leader].kill();
+        // Read again at every look at the clock; timers keep the machine's own.
+        cluster.metads[leader].environment(vec![
+            ("LD_PRELOAD".to_owned(), "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1".to_owned()),
+            ("FAKETIME_TIMESTAMP_FILE".to_owned(), clock.display().to_string()),
+            ("FAKETIME_NO_CACHE".to_owned(), "1".to_owned()),
+            ("DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned()),
+        ]);
+        cluster.restart_metad(leader)?;
+        for jump in ["+3600", "-3600", "+3600", "+0"] {
+            std::fs::write(&clock, jump)?;
+            // Others go in turn, so that it leads and its clock is the one that entries carry.
+            meanwhile(4000);
+            let other = (leader + 1) % SIZE.metads;
+            cluster.metads[other].kill();
+            meanwhile(2000);
+            cluster.restart_metad(other)?;
+        }
+        cluster.metads[leader].environment(Vec::new());
+        cluster.metads[leader].kill();
+        cluster.restart_metad(leader)
+    })?;
+    trial.finish("clocks that jump")
 }

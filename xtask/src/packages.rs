@@ -8,7 +8,7 @@ use anyhow::bail;
 use crate::{run, succeeds};
 
 /// Package, and a file that says it is there.
-const NEEDED: [(&str, &str); 8] = [
+const NEEDED: [(&str, &str); 11] = [
     ("postgresql", "/usr/lib/postgresql"),
     ("isync", "/usr/bin/mbsync"),
     ("postfix", "/usr/sbin/postfix"),
@@ -16,6 +16,11 @@ const NEEDED: [(&str, &str); 8] = [
     ("curl", "/usr/bin/curl"),
     ("python3", "/usr/bin/python3"),
     ("g++", "/usr/bin/g++"),
+    // Partitions between network namespaces.
+    ("iproute2", "/usr/sbin/ip"),
+    ("nftables", "/usr/sbin/nft"),
+    // A wall clock of its own for one process.
+    ("libfaketime", "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"),
     // With promtool.
     ("prometheus", "/usr/bin/prometheus"),
 ];
