@@ -10,7 +10,7 @@ use buzon_tests::cluster::{Cluster, Size};
 use buzon_tests::disk::Disk;
 use buzon_tests::load::endure::Fronts;
 use buzon_tests::load::person::Person;
-use buzon_tests::net::{loopback_up, ran_inside};
+use buzon_tests::net::{Net, loopback_up, ran_inside};
 use buzon_tests::s3::Mood;
 use buzon_tests::seed::{is_long, seed};
 use rand::rngs::StdRng;
@@ -385,4 +385,116 @@ fn wall_clocks_that_jump_lose_nothing() -> anyhow::Result<()> {
         cluster.restart_metad(leader)
     })?;
     trial.finish("clocks that jump")
+}
+
+#[test]
+fn faults_of_all_kinds_in_any_order_lose_nothing() -> anyhow::Result<()> {
+    if ran_inside("faults_of_all_kinds_in_any_order_lose_nothing")? {
+        return Ok(());
+    }
+    let (seed, rounds) = (seed("mixture"), if is_long() { 120 } else { 12 });
+    let mut random = StdRng::seed_from_u64(seed);
+    let (cluster, net) = Cluster::start_in(SIZE)?;
+    let mut trial = Trial::over(cluster, seed)?;
+    trial.under_load(|cluster, fronts| {
+        let mut hurt = Hurt::default();
+        for _ in 0..rounds {
+            match random.random_range(0..3) {
+                0 => hurt.heal_one(cluster, &net, &mut random)?,
+                _ => hurt.one_more(cluster, &net, fronts, &mut random)?,
+            }
+            meanwhile(random.random_range(200..2500));
+        }
+        hurt.heal_all(cluster, &net)
+    })?;
+    trial.finish("a mixture")
+}
+
+/// What is broken now: any number of things at once.
+#[derive(Default)]
+struct Hurt {
+    dead: Vec<usize>,
+    paused: Vec<usize>,
+    crashed: Vec<usize>,
+}
+
+impl Hurt {
+    fn one_more(
+        &mut self,
+        cluster: &mut Cluster,
+        net: &Net,
+        fronts: &Fronts,
+        random: &mut StdRng,
+    ) -> anyhow::Result<()> {
+        let at = random.random_range(0..SIZE.metads);
+        // Mostly a majority is left, so that there is something to lose.
+        if !random.random_ratio(1, 4) {
+            net.heal()?;
+            self.heal_processes(cluster)?;
+        }
+        let is_well = !self.dead.contains(&at) && !self.paused.contains(&at);
+        match random.random_range(0..9) {
+            0 if is_well => {
+                cluster.metads[at].kill();
+                self.dead.push(at);
+            }
+            1 if is_well => {
+                cluster.metads[at].signal("STOP")?;
+                self.paused.push(at);
+            }
+            2 if !self.crashed.contains(&at) => {
+                cluster.crash_database(at);
+                self.crashed.push(at);
+            }
+            3 => net.isolate(at)?,
+            4 => net.cut(at, (at + 1) % SIZE.metads)?,
+            5 => net.mute(at)?,
+            6 => net.lose(10)?,
+            7 => cluster.s3.set([Mood::Flaky, Mood::Forgetful, Mood::Slow][random.random_range(0..3)]),
+            _ => {
+                let at = random.random_range(0..SIZE.frontends);
+                let gone = fronts.lock().remove(at);
+                drop(gone);
+                cluster.frontends[at].kill();
+                // A front-end is ready once it has seen the directory: not before the network is well.
+                net.heal()?;
+                self.heal_processes(cluster)?;
+                cluster.restart_frontend(at)?;
+                fronts.lock().insert(at, cluster.front(at)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn heal_one(&mut self, cluster: &mut Cluster, net: &Net, random: &mut StdRng) -> anyhow::Result<()> {
+        match random.random_range(0..3) {
+            0 => net.heal(),
+            1 => {
+                cluster.s3.set(Mood::Well);
+                Ok(())
+            }
+            _ => self.heal_processes(cluster),
+        }
+    }
+
+    /// All that was stopped is started; none is waited for, since what it needs may still be broken.
+    fn heal_processes(&mut self, cluster: &mut Cluster) -> anyhow::Result<()> {
+        self.crashed.drain(..).for_each(|at| cluster.resume_database(at));
+        self.dead.drain(..).try_for_each(|at| cluster.metads[at].start())?;
+        self.paused.drain(..).try_for_each(|at| cluster.metads[at].signal("CONT"))
+    }
+
+    fn heal_all(&mut self, cluster: &mut Cluster, net: &Net) -> anyhow::Result<()> {
+        net.heal()?;
+        cluster.s3.set(Mood::Well);
+        self.heal_processes(cluster)?;
+        // What gave up meanwhile is started again, as whatever runs it would.
+        for metad in &mut cluster.metads {
+            if !metad.is_alive() {
+                metad.kill();
+                metad.start()?;
+            }
+        }
+        Ok(())
+    }
 }
