@@ -11,6 +11,14 @@ use buzon_types::id::{AccountId, Epoch, GroupId, MailboxId, MailboxKey, TenantId
 use buzon_types::time::{InternalDate, Timestamp};
 use bytes::Bytes;
 
+/// Whether a benchmark that measures by itself shall run: its name holds the filter on the command line, if there is one.
+pub fn asked_for(name: &str) -> bool {
+    std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .all(|filter| name.contains(&filter))
+}
+
 /// INBOX of the account that [`account_with`] makes.
 pub const INBOX: MailboxKey = MailboxKey { account: AccountId(1), mailbox: MailboxId(1) };
 
