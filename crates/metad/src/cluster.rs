@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use buzon_consensus::group::{Group, Member};
+use buzon_consensus::group::{ChangeError, Group, Member};
 use buzon_consensus::node::Node;
 use buzon_model::limits::FEATURE_LEVEL_MAX;
 use buzon_model::read::ReadAt;
@@ -189,7 +189,10 @@ impl Cluster {
         }
         let members = request.members.into_iter();
         let members = members.map(|it| (NodeId(it.node), Member { address: it.address, votes: it.votes }));
-        group.set_members(&members.collect()).await.map_err(|error| failed(&error))?;
+        group.set_members(&members.collect()).await.map_err(|error| match error {
+            ChangeError::NotLeader { leader } => not_leader(leader),
+            error => failed(&error),
+        })?;
         Ok(pb::SetMembersResponse {})
     }
 

@@ -96,6 +96,7 @@ impl Balancer {
             return Ok(Look::Restless);
         }
         let seen = Seen::ask(&self.peers, &wanted.nodes).await;
+        self.start_missing(&seen).await;
         let moved = self.found_shards(&wanted, &seen).await?
             || self.move_members(&wanted, &seen).await?
             || change_voters(&*directory, &wanted, &seen).await?
@@ -123,6 +124,16 @@ impl Balancer {
             self.peers.found_on_voters(&new).await?;
         }
         Ok(!new.is_empty())
+    }
+
+    /// Members that have no replica: one was removed by an order that came late, or waits for its rows, which takes its
+    /// time and must not keep the rest from being looked at.
+    async fn start_missing(&self, seen: &Seen) {
+        let steps = missing(seen).into_iter().map(|(group, address, others)| async move {
+            let started = self.peers.ensure_group(&address, group.0, others).await;
+            tracing::info!(%group, address, ?started, "a member has no replica yet");
+        });
+        join_all(steps).await;
     }
 
     /// Makes the members of some groups as they are wanted; whether there was such a group.
@@ -267,6 +278,28 @@ fn leftovers(wanted: &Topology, seen: &Seen) -> Vec<(GroupId, String)> {
         for (id, _) in seen.replicas(shard.group) {
             if !is_member(id) && !shard.voters.contains(&id) {
                 found.extend(seen.node(id).map(|node| (shard.group, node.address.clone())));
+            }
+        }
+    }
+    found
+}
+
+/// Nodes that are open and lack a group whose leader counts them among its members: which, where, and the other members.
+fn missing(seen: &Seen) -> Vec<(GroupId, String, Vec<pb::Member>)> {
+    let led = |(id, node): (NodeId, &pb::NodeDescription)| {
+        let leading = node.groups.iter().filter(|it| it.leader == id.0).map(|it| GroupId(it.group));
+        leading.collect::<Vec<_>>()
+    };
+    let groups: BTreeSet<GroupId> = seen.nodes().flat_map(led).collect();
+    let mut found = Vec::new();
+    for group in groups {
+        let Some((_, now)) = seen.led(group) else { continue };
+        for member in &now.members {
+            let id = NodeId(member.node);
+            let lacks = seen.node(id).is_some_and(|node| node.is_open) && seen.replica(id, group).is_none();
+            if lacks {
+                let others = now.members.iter().filter(|it| it.node != member.node).cloned().collect();
+                found.push((group, member.address.clone(), others));
             }
         }
     }

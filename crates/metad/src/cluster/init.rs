@@ -195,17 +195,25 @@ impl Init {
             };
             try_join_all(voters.iter().map(found)).await?;
         }
-        let nodes =
-            self.wait("the directory's election", |nodes| leader_of(nodes, DIRECTORY.0).is_some()).await?;
         let learners = members.iter().filter(|member| !member.votes);
         let ensure = learners.map(|member| self.peers.ensure_group(&member.address, DIRECTORY.0, Vec::new()));
         try_join_all(ensure).await?;
-        let leader = leader_of(&nodes, DIRECTORY.0).unwrap_or_default();
-        let address =
-            members.iter().find(|member| member.node == leader).map(|member| member.address.clone());
-        let gone = || CallError::new(ErrorCode::Unavailable, "the directory has no leader: repeat this");
-        let request = pb::SetMembersRequest { group: DIRECTORY.0, members };
-        self.peers.set_members(&address.ok_or_else(gone)?, request).await
+        let until = Instant::now() + WAIT_MAX;
+        loop {
+            let nodes = self
+                .wait("the directory's election", |nodes| leader_of(nodes, DIRECTORY.0).is_some())
+                .await?;
+            let leader = leader_of(&nodes, DIRECTORY.0).unwrap_or_default();
+            let address = members.iter().find(|member| member.node == leader).map(|it| it.address.as_str());
+            let request = pb::SetMembersRequest { group: DIRECTORY.0, members: members.clone() };
+            match self.peers.set_members(address.unwrap_or_default(), request).await {
+                // Another node was elected meanwhile.
+                Err(error) if error.code == ErrorCode::NotLeader && Instant::now() < until => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Shards that nobody leads yet are founded by all their voters.

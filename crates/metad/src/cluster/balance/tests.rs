@@ -87,3 +87,17 @@ fn voters_of_a_draining_node_go_elsewhere() {
     let ids = |ids: &[u64]| ids.iter().map(|id| NodeId(*id)).collect::<Vec<_>>();
     assert_eq!(voters_to_change(&wanted), [(SHARD, ids(&[1, 2, 3]), ids(&[1, 3, 4]))]);
 }
+
+#[test]
+fn a_member_without_its_replica_gets_it_again() {
+    let now = Some(replica_of(1, 9, &[1, 2, 3]));
+    let mut nodes = seen(&[(1, now.clone()), (2, now), (3, None), (4, None)]);
+    // Node 3 is about to open: it may have the group.
+    assert_eq!(missing(&nodes), []);
+    nodes =
+        nodes.nodes().map(|(id, node)| (id, pb::NodeDescription { is_open: true, ..node.clone() })).collect();
+    let found = missing(&nodes);
+    let others = |it: &Vec<pb::Member>| it.iter().map(|it| it.node).collect::<Vec<_>>();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].0, found[0].1.as_str(), others(&found[0].2)), (SHARD, "n3:1", vec![1, 2]));
+}
