@@ -340,7 +340,8 @@ impl Cluster {
     /// If something is refused.
     pub fn account(&self, address: &str, password: &str) -> anyhow::Result<Value> {
         let domain = address.rsplit_once('@').context("an address")?.1;
-        let at = (0..self.metads.len()).find(|at| self.metads[*at].pid().is_some()).context("no node runs")?;
+        let at =
+            (0..self.metads.len()).find(|at| self.metads[*at].pid().is_some()).context("no node runs")?;
         let _ = self.ctl(at, &["tenant", "create", "test"]); // may be there
         let _ = self.ctl(at, &["domain", "add", "test", domain]);
         self.ctl_with(at, &["account", "create", address], password)
