@@ -63,6 +63,15 @@ impl ProposeError {
         }
     }
 
+    /// Nothing was written, since no quorum was heard.
+    pub(crate) fn not_confirmed(error: ReadError) -> Self {
+        match error {
+            ReadError::NotLeader { leader } => Self::NotLeader { leader },
+            ReadError::Unavailable(_) => Self::NotLeader { leader: None },
+            ReadError::Stopped(source) => Self::Stopped(source),
+        }
+    }
+
     /// Who leads the group, if it is known and not this node.
     pub fn leader(&self) -> Option<&LeaderHint> {
         match self {
@@ -84,6 +93,13 @@ impl From<RaftError<TypeConfig, ClientWriteError<TypeConfig>>> for ProposeError 
             other => Self::Stopped(other.into()),
         }
     }
+}
+
+/// Whether this node leads, but has not heard from a quorum for too long to write: nothing was written.
+pub(crate) fn is_lease_over(error: &RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> bool {
+    use openraft::errors::ForwardReason::LeaseExpired;
+    let RaftError::APIError(ClientWriteError::ForwardToLeader(to)) = error else { return false };
+    to.reason == LeaseExpired
 }
 
 /// A read that cannot be served here and now.

@@ -21,12 +21,17 @@ use tokio::sync::{broadcast, watch};
 
 pub use self::membership::{ChangeError, Member, Rest};
 use crate::apply::{Machine, View};
-use crate::error::{ProposeError, ReadError};
+use crate::error::{self, ProposeError, ReadError};
+use crate::pulse::Pulse;
 use crate::record;
-use crate::type_config::{LogCommand, LogId, Raft, TypeConfig};
+use crate::type_config::{LogCommand, LogId, Raft, TypeConfig, Written};
 
 /// A read that waits longer for an index than this would be repeated by its client anyway.
 const READ_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// After a rest a proposal needs a round between the members first; when the machine is so busy that what it gave is
+/// over before the proposal comes, that is repeated so often.
+const CONFIRMS_MAX: u32 = 3;
 
 /// What a proposal came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +59,8 @@ pub struct GroupStatus {
     pub applied: LogIndex,
     /// How far its log is purged.
     pub purged: LogIndex,
+    /// Nobody uses it, and it costs next to nothing.
+    pub rests: bool,
     /// Voters and learners with their addresses.
     pub members: BTreeMap<NodeId, String>,
     /// The voters among them; of both sets while they change.
@@ -83,6 +90,7 @@ pub struct FollowerStatus {
 pub struct Group {
     raft: Raft,
     machine: Arc<Machine>,
+    pulse: Arc<Pulse>,
 }
 
 impl fmt::Debug for Group {
@@ -92,12 +100,16 @@ impl fmt::Debug for Group {
 }
 
 impl Group {
-    pub(crate) fn new(raft: Raft, machine: Arc<Machine>) -> Self {
-        Self { raft, machine }
+    pub(crate) fn new(raft: Raft, machine: Arc<Machine>, pulse: Arc<Pulse>) -> Self {
+        Self { raft, machine, pulse }
     }
 
     pub(crate) fn raft(&self) -> &Raft {
         &self.raft
+    }
+
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     pub(crate) fn machine(&self) -> &Arc<Machine> {
@@ -126,7 +138,8 @@ impl Group {
         if encoded.len() > ENTRY_BYTES_MAX {
             return Err(ProposeError::TooLarge { bytes: encoded.len() });
         }
-        let written = self.raft.client_write(LogCommand(encoded)).await?;
+        self.pulse.touch(&self.raft);
+        let written = self.write(&LogCommand(encoded)).await?;
         let index = record::position(&written.log_id);
         let outcome = written.data.0.ok_or(ProposeError::OutcomeLost)?;
         Ok(Proposed { index, outcome })
@@ -143,8 +156,8 @@ impl Group {
     ) -> Result<View, ReadError> {
         let index = match at {
             ReadAt::Linearizable => {
-                let linearizer = self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await?;
-                LogIndex(linearizer.read_log_id().index() + 1)
+                self.pulse.touch(&self.raft);
+                self.confirm().await?
             }
             ReadAt::Index(index) => {
                 self.check_leads()?;
@@ -156,6 +169,26 @@ impl Group {
         let look = self.machine.look(needs).await;
         let guard = look.map_err(|error| ReadError::Unavailable(error.into()))?;
         Ok(View::new(Arc::clone(&self.machine), guard))
+    }
+
+    /// Proposes, also when openraft wants to hear from a quorum before, as after a rest: nothing is written then.
+    async fn write(&self, command: &LogCommand) -> Result<Written, ProposeError> {
+        for _ in 0..CONFIRMS_MAX {
+            match self.raft.client_write(command.clone()).await {
+                Err(error) if error::is_lease_over(&error) => {
+                    self.confirm().await.map_err(ProposeError::not_confirmed)?;
+                }
+                written => return Ok(written?),
+            }
+        }
+        Err(ProposeError::NotLeader { leader: None })
+    }
+
+    /// Asks a quorum whether this node leads; a state that has applied this index is as of now or later.
+    async fn confirm(&self) -> Result<LogIndex, ReadError> {
+        let _waiting = self.pulse.reader();
+        let linearizer = self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await?;
+        Ok(LogIndex(linearizer.read_log_id().index() + 1))
     }
 
     /// How far the group is applied on this node.
@@ -181,6 +214,7 @@ impl Group {
             last: position(metrics.last_log_index),
             applied: *self.machine.applied().borrow(),
             purged: position(metrics.purged.map(|id| id.index)),
+            rests: self.pulse.rests(),
             members: nodes.map(|(id, node)| (NodeId(*id), node.addr.clone())).collect(),
             voters: metrics.membership_config.voter_ids().map(NodeId).collect(),
             followers: followers(&metrics),
@@ -209,6 +243,7 @@ impl Group {
 
     /// Asks another member to lead: before this node goes away.
     pub async fn transfer_leader(&self, to: NodeId) -> Result<(), ReadError> {
+        self.pulse.touch(&self.raft);
         let asked = self.raft.trigger().transfer_leader(to.0).await;
         asked.map_err(|error| ReadError::Stopped(error.into()))
     }

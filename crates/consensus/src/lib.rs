@@ -17,9 +17,11 @@ mod group_meta;
 pub mod log;
 mod network;
 pub mod node;
+mod pulse;
 mod raft_log;
 mod record;
 mod refill;
+mod rest;
 #[cfg(test)]
 mod tests;
 mod type_config;

@@ -1,11 +1,13 @@
 //! Raft between nodes: all groups of a node share one connection to each peer. See `raft.proto`.
 
 mod client;
+mod heartbeats;
 mod peers;
 mod server;
 mod snapshot;
 
 pub(crate) use self::client::Network;
+pub(crate) use self::heartbeats::Heartbeats;
 pub(crate) use self::peers::Peers;
 pub(crate) use self::server::Transport;
 pub(crate) use self::snapshot::fetch_snapshot;

@@ -24,10 +24,23 @@ use crate::log::group::GroupLog;
 use crate::log::identity::LogOwner;
 use crate::log::raft_engine::RaftEngineLog;
 use crate::log::shared::{AbortProcess, FatalHandler, LogCounts, SharedLog};
-use crate::network::{Network, Peers, Transport};
+use crate::network::{Heartbeats, Network, Peers, Transport};
+use crate::pulse::Pulse;
 use crate::raft_log::RaftLog;
 use crate::refill::{Refill, RefillError};
+use crate::rest::{self, Times};
 use crate::type_config::Raft;
+
+/// What was sent to keep followers quiet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HeartbeatCounts {
+    /// Heartbeats of single groups.
+    pub heartbeats: u64,
+    /// Calls that carried them.
+    pub calls: u64,
+    /// Lists of groups at rest.
+    pub lists: u64,
+}
 
 /// See the module. Clones are the same node.
 #[derive(Clone)]
@@ -41,6 +54,8 @@ pub(crate) struct NodeInner {
     log: SharedLog,
     store: Arc<dyn MetaStore>,
     peers: Arc<Peers>,
+    heartbeats: Arc<Heartbeats>,
+    times: Times,
     groups: Mutex<HashMap<GroupId, Group>>,
     /// One start at a time of each group: two raft cores over one log would undo each other's promises.
     starting: Mutex<HashMap<GroupId, Arc<tokio::sync::Mutex<()>>>>,
@@ -59,6 +74,18 @@ impl NodeInner {
 
     pub(crate) fn group(&self, id: GroupId) -> Option<Group> {
         self.groups.lock().get(&id).cloned()
+    }
+
+    pub(crate) fn groups(&self) -> Vec<Group> {
+        self.groups.lock().values().cloned().collect()
+    }
+
+    pub(crate) fn heartbeats(&self) -> &Heartbeats {
+        &self.heartbeats
+    }
+
+    pub(crate) fn times(&self) -> &Times {
+        &self.times
     }
 }
 
@@ -84,18 +111,32 @@ impl Node {
         fatal: Arc<dyn FatalHandler>,
     ) -> Result<Self, OpenError> {
         let config = Arc::new(options.raft.config()?);
+        let times = Times::new(&options.raft);
         let LogOwner { cluster, node, incarnation } = options.owner;
         store.claim(&Identity { cluster, node: node.0, incarnation }).await?;
         refuse_new_log(backend.as_ref(), store.as_ref()).await?;
         let log = SharedLog::start(backend, options.owner, &options.log, Arc::clone(&fatal))?;
         let peers = Arc::new(Peers::new(options.owner, options.connector.clone()));
-        let (groups, starting, stop) = (Mutex::default(), Mutex::default(), CancellationToken::new());
-        let (stops, refilling) = (Mutex::default(), Mutex::default());
-        let inner =
-            NodeInner { options, config, log, store, peers, groups, starting, stops, refilling, fatal, stop };
+        let heartbeats = Arc::new(Heartbeats::new(Arc::clone(&peers)));
+        let inner = NodeInner {
+            options,
+            config,
+            log,
+            store,
+            peers,
+            heartbeats,
+            times,
+            groups: Mutex::default(),
+            starting: Mutex::default(),
+            stops: Mutex::default(),
+            refilling: Mutex::default(),
+            fatal,
+            stop: CancellationToken::new(),
+        };
         let node = Self { inner: Arc::new(inner) };
         node.refuse_lost_log().await?;
         node.finish_removals().await?;
+        tokio::spawn(rest::keep(Arc::downgrade(&node.inner), times, node.inner.stop.clone()));
         tokio::spawn(relieve(Arc::downgrade(&node.inner), node.inner.stop.clone()));
         Ok(node)
     }
@@ -149,10 +190,16 @@ impl Node {
         let machine = self.machine(&log, stop);
         self.refill(&machine, &log).await?;
         let raft_log = RaftLog::new(log, Some(Arc::clone(&machine)));
-        let network = Network { peers: Arc::clone(&inner.peers), group: id.0 };
+        let pulse = Arc::new(Pulse::new());
+        let network = Network {
+            peers: Arc::clone(&inner.peers),
+            heartbeats: Arc::clone(&inner.heartbeats),
+            group: id.0,
+            pulse: Arc::clone(&pulse),
+        };
         let (config, applier) = (Arc::clone(&inner.config), Applier::new(Arc::clone(&machine)));
         let raft = Raft::new(inner.owner().node.0, config, network, raft_log, applier).await;
-        let group = Group::new(raft.map_err(|error| failed(error.into()))?, machine);
+        let group = Group::new(raft.map_err(|error| failed(error.into()))?, machine, pulse);
         if group.machine().stop().is_cancelled() {
             group.shutdown().await;
             return Err(OpenError::Closed);
@@ -217,7 +264,7 @@ impl Node {
 
     /// All groups that were started, by id.
     pub fn groups(&self) -> Vec<Group> {
-        let mut groups: Vec<Group> = self.inner.groups.lock().values().cloned().collect();
+        let mut groups = self.inner.groups();
         groups.sort_unstable_by_key(Group::id);
         groups
     }
@@ -238,6 +285,11 @@ impl Node {
         let files = std::fs::read_dir(&self.inner.options.log.directory).ok()?;
         // A file may be given back between the two looks.
         Some(files.flatten().filter_map(|file| file.metadata().ok()).map(|it| it.len()).sum())
+    }
+
+    /// The heartbeats of all groups so far.
+    pub fn heartbeat_counts(&self) -> HeartbeatCounts {
+        self.inner.heartbeats.counts()
     }
 
     /// Stops all groups, writes what waits in the log and closes it. The log's files are free once all handles

@@ -3,9 +3,11 @@
 mod cluster;
 mod database;
 mod flaky;
+mod heartbeats;
 mod machine;
 mod members;
 mod refill;
+mod rest;
 mod storage_suite;
 
 use std::collections::BTreeMap;

@@ -25,6 +25,9 @@ pub(crate) type SnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<Type
 pub(crate) type Raft = openraft::Raft<TypeConfig, crate::apply::Applier>;
 pub(crate) type StoredMembership = openraft::type_config::alias::StoredMembershipOf<TypeConfig>;
 
+/// A proposal that is applied.
+pub(crate) type Written = openraft::raft::ClientWriteResponse<TypeConfig>;
+
 /// An encoded log command: raft carries it and does not look inside.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct LogCommand(pub(crate) Bytes);

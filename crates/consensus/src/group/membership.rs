@@ -18,7 +18,7 @@ use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::impls::BasicNode;
 
 use super::Group;
-use crate::error::hint;
+use crate::error::{ReadError, hint, is_lease_over};
 use crate::type_config::{Membership, TypeConfig};
 
 /// A member that a group shall have.
@@ -144,6 +144,7 @@ impl Group {
         &self,
         next: impl Fn(&Membership) -> Option<(Change, bool)> + Send,
     ) -> Result<(), ChangeError> {
+        self.pulse.touch(&self.raft);
         loop {
             let membership = self.settled().await?;
             let (change, retain) = if membership.get_joint_config().len() > 1 {
@@ -154,8 +155,11 @@ impl Group {
             } else {
                 return Ok(());
             };
-            if let Err(error) = self.raft.change_membership(change, retain).await {
-                self.can_go_on(error)?;
+            match self.raft.change_membership(change, retain).await {
+                Ok(_) => {}
+                // As after a rest: nothing is written then, and a quorum that is heard makes it possible.
+                Err(error) if is_lease_over(&error) => drop(self.confirm().await?),
+                Err(error) => self.can_go_on(error)?,
             }
         }
     }
@@ -195,6 +199,17 @@ impl Group {
             ) => Err(ChangeError::NotLeader { leader: hint(to) }),
             RaftError::APIError(error) => Err(ChangeError::Refused(error.into())),
             RaftError::Fatal(error) => Err(ChangeError::Stopped(error.into())),
+        }
+    }
+}
+
+impl From<ReadError> for ChangeError {
+    /// No quorum was heard: nothing was changed.
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotLeader { leader } => Self::NotLeader { leader },
+            ReadError::Unavailable(_) => Self::NotLeader { leader: None },
+            ReadError::Stopped(source) => Self::Stopped(source),
         }
     }
 }

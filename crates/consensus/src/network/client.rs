@@ -15,12 +15,14 @@ use openraft::type_config::alias::SnapshotOf;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
+use super::heartbeats::Heartbeats;
 use super::peers::Peers;
 use super::snapshot;
 use crate::apply::SnapshotData;
 use crate::pb;
 use crate::pb::append_entries_response::Outcome;
 use crate::pb::raft_transport_client::RaftTransportClient;
+use crate::pulse::Pulse;
 use crate::record;
 use crate::type_config::{TypeConfig, Vote};
 
@@ -28,41 +30,71 @@ type RpcError = RPCError<TypeConfig>;
 type StreamError = StreamingError<TypeConfig>;
 
 /// Entries may take a follower's slow disk longer than the heartbeat's interval, which is all that openraft grants:
-/// given up sooner, they would be sent again and again. Heartbeats have calls of their own.
+/// given up sooner, they would be sent again and again. Heartbeats go their own way.
 const APPEND_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Makes clients for one group.
 #[derive(Clone)]
 pub(crate) struct Network {
     pub(crate) peers: Arc<Peers>,
+    pub(crate) heartbeats: Arc<Heartbeats>,
     pub(crate) group: u64,
+    pub(crate) pulse: Arc<Pulse>,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = PeerClient;
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> PeerClient {
-        let (peers, group) = (Arc::clone(&self.peers), self.group);
-        PeerClient { peers, group, target, address: node.addr.clone() }
+        PeerClient { network: self.clone(), target, address: node.addr.clone(), carries: Carries::Entries }
     }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &BasicNode) -> PeerClient {
+        PeerClient { carries: Carries::Heartbeats, ..self.new_client(target, node).await }
+    }
+}
+
+/// What appends a client is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Carries {
+    /// Also those without entries, which tell what is committed: the next entries wait behind them.
+    Entries,
+    /// Only those that have nothing to say.
+    Heartbeats,
 }
 
 /// One group's way to one peer.
 pub(crate) struct PeerClient {
-    peers: Arc<Peers>,
-    group: u64,
+    network: Network,
     target: u64,
     address: String,
+    carries: Carries,
 }
 
 impl PeerClient {
     fn client(&self) -> Result<RaftTransportClient<Channel>, RpcError> {
-        let client = self.peers.client(self.target, &self.address);
+        let client = self.network.peers.client(self.target, &self.address);
         client.map_err(|error| RpcError::Unreachable(Unreachable::new(&error)))
     }
 
+    async fn heartbeat(
+        &self,
+        request: &AppendEntriesRequest<TypeConfig>,
+        limit: Duration,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
+        let Network { heartbeats, group, pulse, .. } = &self.network;
+        let heartbeat = pb::Heartbeat {
+            group: *group,
+            vote: Some(record::vote(&request.vote)),
+            previous: request.prev_log_id.as_ref().map(record::log_id),
+            committed: request.leader_commit.as_ref().map(record::log_id),
+        };
+        let sent = heartbeats.send((self.target, &self.address), heartbeat, pulse.is_hurried());
+        append_answer(within(limit, sent).await?)
+    }
+
     fn header(&self) -> Option<pb::Header> {
-        Some(self.peers.header(self.group, self.target))
+        Some(self.network.peers.header(self.network.group, self.target))
     }
 }
 
@@ -74,6 +106,9 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         request: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
+        if self.carries == Carries::Heartbeats && request.entries.is_empty() {
+            return self.heartbeat(&request, option.hard_ttl()).await;
+        }
         let message = pb::AppendEntriesRequest {
             header: self.header(),
             vote: Some(record::vote(&request.vote)),
@@ -83,16 +118,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         };
         let limit = append_limit(message.entries.len(), option.hard_ttl());
         let mut client = self.client()?;
-        let answer = within(limit, client.append_entries(message)).await?;
-        match answer.outcome {
-            Some(Outcome::Success(_)) => Ok(AppendEntriesResponse::Success),
-            Some(Outcome::Partial(partial)) => {
-                Ok(AppendEntriesResponse::PartialSuccess(partial.matching.map(record::read_log_id)))
-            }
-            Some(Outcome::Conflict(_)) => Ok(AppendEntriesResponse::Conflict),
-            Some(Outcome::HigherVote(vote)) => Ok(AppendEntriesResponse::HigherVote(record::read_vote(vote))),
-            None => Err(nonsense()),
-        }
+        append_answer(called(limit, client.append_entries(message)).await?)
     }
 
     async fn vote(
@@ -101,7 +127,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
         let (mut client, message) = (self.client()?, vote_message(self.header(), &request));
-        vote_answer(within(option.hard_ttl(), client.vote(message)).await?)
+        vote_answer(called(option.hard_ttl(), client.vote(message)).await?)
     }
 
     async fn pre_vote(
@@ -110,7 +136,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
         let (mut client, message) = (self.client()?, vote_message(self.header(), &request));
-        vote_answer(within(option.hard_ttl(), client.pre_vote(message)).await?)
+        vote_answer(called(option.hard_ttl(), client.pre_vote(message)).await?)
     }
 
     async fn full_snapshot(
@@ -148,9 +174,10 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
             header: self.header(),
             from_leader: Some(record::vote(request.from_leader())),
             last: request.last_log_id().map(record::log_id),
+            successor: Some(*request.to_node_id()),
         };
         let mut client = self.client()?;
-        let answer = within(option.hard_ttl(), client.transfer_leader(message)).await?;
+        let answer = called(option.hard_ttl(), client.transfer_leader(message)).await?;
         match answer.outcome {
             Some(pb::transfer_leader_response::Outcome::Accepted(_)) => Ok(Ok(())),
             Some(pb::transfer_leader_response::Outcome::Refused(why)) => {
@@ -180,12 +207,28 @@ fn append_limit(entries: usize, granted: Duration) -> Duration {
     if entries == 0 { granted } else { granted.max(APPEND_TIME_MAX) }
 }
 
-async fn within<T>(
+fn append_answer(answer: pb::AppendEntriesResponse) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
+    match answer.outcome {
+        Some(Outcome::Success(_)) => Ok(AppendEntriesResponse::Success),
+        Some(Outcome::Partial(partial)) => {
+            Ok(AppendEntriesResponse::PartialSuccess(partial.matching.map(record::read_log_id)))
+        }
+        Some(Outcome::Conflict(_)) => Ok(AppendEntriesResponse::Conflict),
+        Some(Outcome::HigherVote(vote)) => Ok(AppendEntriesResponse::HigherVote(record::read_vote(vote))),
+        None => Err(nonsense()),
+    }
+}
+
+async fn called<T>(
     limit: Duration,
     call: impl Future<Output = Result<tonic::Response<T>, Status>>,
 ) -> Result<T, RpcError> {
-    match tokio::time::timeout(limit, call).await {
-        Ok(Ok(answer)) => Ok(answer.into_inner()),
+    within(limit, async { call.await.map(tonic::Response::into_inner) }).await
+}
+
+async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, Status>>) -> Result<T, RpcError> {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
         Ok(Err(status))
             if matches!(status.code(), Code::Unavailable | Code::NotFound | Code::FailedPrecondition) =>
         {

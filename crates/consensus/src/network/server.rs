@@ -1,5 +1,8 @@
 //! What peers say to this node's groups.
 
+mod beats;
+mod rest;
+
 use std::sync::{Arc, Weak};
 
 use buzon_types::id::GroupId;
@@ -7,6 +10,7 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeader
 use openraft::storage::Snapshot;
 use tonic::{Request, Response, Status, Streaming};
 
+use self::beats::BeatStream;
 use super::{MESSAGE_BYTES_MAX, snapshot};
 use crate::apply::{SnapshotData, Staged};
 use crate::group::Group;
@@ -31,15 +35,24 @@ impl Transport {
 
     /// The group that is meant, if it is meant for this node of this cluster.
     fn group(&self, header: Option<pb::Header>) -> Result<Group, Status> {
+        let node = self.node(header.as_ref())?;
+        group(&node, header.map_or(0, |header| header.group))
+    }
+
+    /// This node, if it is meant.
+    fn node(&self, header: Option<&pb::Header>) -> Result<Arc<NodeInner>, Status> {
         let header = header.ok_or_else(|| missing("header"))?;
         let node = self.node.upgrade().ok_or_else(|| Status::unavailable("this node is closing"))?;
         let owner = node.owner();
         if header.cluster != owner.cluster.to_be_bytes()[..] || header.to != owner.node.0 {
             return Err(Status::failed_precondition(format!("this is {owner}")));
         }
-        let group = node.group(GroupId(header.group));
-        group.ok_or_else(|| Status::not_found(format!("group {} is not here", header.group)))
+        Ok(node)
     }
+}
+
+fn group(node: &NodeInner, id: u64) -> Result<Group, Status> {
+    node.group(GroupId(id)).ok_or_else(|| Status::not_found(format!("group {id} is not here")))
 }
 
 #[tonic::async_trait]
@@ -60,21 +73,39 @@ impl RaftTransport for Transport {
             entries: entries.collect::<Result<_, _>>()?,
             leader_commit: request.committed.map(record::read_log_id),
         };
-        let outcome = match group.raft().append_entries(request).await.map_err(|error| stopped(&error))? {
-            AppendEntriesResponse::Success => Outcome::Success(pb::Empty {}),
-            AppendEntriesResponse::PartialSuccess(matching) => {
-                Outcome::Partial(pb::PartialSuccess { matching: matching.as_ref().map(record::log_id) })
-            }
-            AppendEntriesResponse::Conflict => Outcome::Conflict(pb::Empty {}),
-            AppendEntriesResponse::HigherVote(vote) => Outcome::HigherVote(record::vote(&vote)),
-        };
-        Ok(Response::new(pb::AppendEntriesResponse { outcome: Some(outcome) }))
+        let answer = append(&group, request).await?;
+        // After it: what the leader sent has renewed the lease, so no election begins.
+        group.pulse().wake(group.raft());
+        Ok(Response::new(answer))
+    }
+
+    type HeartbeatsStream = BeatStream;
+
+    async fn heartbeats(
+        &self,
+        request: Request<pb::HeartbeatsRequest>,
+    ) -> Result<Response<BeatStream>, Status> {
+        let request = request.into_inner();
+        let node = self.node(request.header.as_ref())?;
+        Ok(Response::new(beats::answer_all(&node, request.heartbeats)))
+    }
+
+    async fn rest(&self, request: Request<pb::RestRequest>) -> Result<Response<pb::RestResponse>, Status> {
+        let request = request.into_inner();
+        let node = self.node(request.header.as_ref())?;
+        Ok(Response::new(rest::agree(&node, request.groups)))
     }
 
     async fn vote(&self, request: Request<pb::VoteRequest>) -> Result<Response<pb::VoteResponse>, Status> {
         let mut request = request.into_inner();
+        let node = self.node(request.header.as_ref())?;
         let group = self.group(request.header.take())?;
+        if let Some(refusal) = rest::refuse(&node, &group, request.leadership_transfer) {
+            return Ok(vote_response(&refusal));
+        }
         let answer = group.raft().vote(vote_request(&request)?).await;
+        // If it was refused for an older log, this node is the better candidate.
+        group.pulse().wake(group.raft());
         Ok(vote_response(&answer.map_err(|error| stopped(&error))?))
     }
 
@@ -83,7 +114,11 @@ impl RaftTransport for Transport {
         request: Request<pb::VoteRequest>,
     ) -> Result<Response<pb::VoteResponse>, Status> {
         let mut request = request.into_inner();
+        let node = self.node(request.header.as_ref())?;
         let group = self.group(request.header.take())?;
+        if let Some(refusal) = rest::refuse(&node, &group, false) {
+            return Ok(vote_response(&refusal));
+        }
         let answer = group.raft().pre_vote(vote_request(&request)?).await;
         Ok(vote_response(&answer.map_err(|error| stopped(&error))?))
     }
@@ -94,11 +129,17 @@ impl RaftTransport for Transport {
     ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
         use pb::transfer_leader_response::Outcome;
         let request = request.into_inner();
-        let to = request.header.as_ref().map_or(0, |header| header.to);
+        let me = request.header.as_ref().map_or(0, |header| header.to);
+        let successor = request.successor.unwrap_or(me);
         let group = self.group(request.header)?;
         let last = request.last.map(record::read_log_id);
-        let request = TransferLeaderRequest::new(vote(request.from_leader)?, to, last);
-        let answer = group.raft().handle_transfer_leader(request).await.map_err(|error| stopped(&error))?;
+        let request = TransferLeaderRequest::new(vote(request.from_leader)?, successor, last);
+        let answer = group.raft().handle_transfer_leader(request).await;
+        // Only here: the others, whose leases ran out at rest, would begin elections of their own.
+        if successor == me {
+            group.pulse().wake(group.raft());
+        }
+        let answer = answer.map_err(|error| stopped(&error))?;
         let outcome = match answer {
             Ok(()) => Outcome::Accepted(pb::Empty {}),
             Err(refused) => Outcome::Refused(refused.to_string()),
@@ -125,6 +166,7 @@ impl RaftTransport for Transport {
         let head = snapshot::head_of(machine, &meta)?;
         let snapshot = Snapshot { meta, snapshot: SnapshotData::Staged(Staged { install, head, turn }) };
         let answer = group.raft().install_full_snapshot(vote, snapshot).await;
+        group.pulse().wake(group.raft());
         let vote = record::vote(&answer.map_err(|error| stopped(&error))?.vote);
         Ok(Response::new(pb::SnapshotResponse { vote: Some(vote) }))
     }
@@ -140,6 +182,21 @@ impl RaftTransport for Transport {
         let at_least = request.at_least.map(record::read_log_id);
         Ok(Response::new(snapshot::fetched(group.machine(), at_least).await?))
     }
+}
+
+async fn append(
+    group: &Group,
+    request: AppendEntriesRequest<TypeConfig>,
+) -> Result<pb::AppendEntriesResponse, Status> {
+    let outcome = match group.raft().append_entries(request).await.map_err(|error| stopped(&error))? {
+        AppendEntriesResponse::Success => Outcome::Success(pb::Empty {}),
+        AppendEntriesResponse::PartialSuccess(matching) => {
+            Outcome::Partial(pb::PartialSuccess { matching: matching.as_ref().map(record::log_id) })
+        }
+        AppendEntriesResponse::Conflict => Outcome::Conflict(pb::Empty {}),
+        AppendEntriesResponse::HigherVote(vote) => Outcome::HigherVote(record::vote(&vote)),
+    };
+    Ok(pb::AppendEntriesResponse { outcome: Some(outcome) })
 }
 
 /// A leader has nothing from later terms than its own.

@@ -47,6 +47,9 @@ pub struct RaftOptions {
     pub heartbeat: Duration,
     /// A follower that hears nothing for the greater of these, and then for a time between them, begins an election.
     pub election_after: (Duration, Duration),
+    /// A group that nobody used for so long rests: it costs next to nothing until it is used again, and then one round
+    /// between its members more. [`Duration::MAX`]: never.
+    pub rest_after: Duration,
     /// A snapshot is noted after so many entries, so that the log can be purged.
     pub snapshot_entries: u64,
     /// Entries that are kept below the snapshot, for followers that were away.
@@ -60,6 +63,9 @@ impl Default for RaftOptions {
             // After the leader's lease, which is the greater of the two: an election begins 1.2 to 1.4 s after the last
             // heartbeat, and there is a new leader within 2 s of the old one's death (DESIGN §6).
             election_after: (Duration::from_millis(500), Duration::from_millis(700)),
+            // Longer than an election takes, so that none begins while one may be going on; short, since resting is
+            // what makes many groups cheap.
+            rest_after: Duration::from_secs(3),
             snapshot_entries: 5_000,
             keep_entries: 10_000,
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use buzon_meta_store::sqlite::SqliteStore;
@@ -50,6 +51,8 @@ pub(super) struct TestNode {
     address: SocketAddr,
     options: RaftOptions,
     disk: FaultyFileSystem,
+    /// Whether requests of other nodes are refused.
+    deaf: Arc<AtomicBool>,
     running: Option<Running>,
 }
 
@@ -67,7 +70,8 @@ impl TestNode {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let disk = FaultyFileSystem::new();
-        let mut node = Self { id, directory, address, options, disk, running: None };
+        let deaf = Arc::default();
+        let mut node = Self { id, directory, address, options, disk, deaf, running: None };
         node.run(listener).await.unwrap();
         node
     }
@@ -75,8 +79,18 @@ impl TestNode {
     /// The same, where each fsync of the log takes as long as on a disk.
     pub(super) async fn open_on_slow_disk(id: NodeId, sync_takes: Duration) -> Self {
         let node = Self::open(id, RaftOptions::default()).await;
-        node.disk.sync_takes(sync_takes);
+        node.disk_takes(sync_takes);
         node
+    }
+
+    /// Each fsync of the log takes this long from now on.
+    pub(super) fn disk_takes(&self, sync_takes: Duration) {
+        self.disk.sync_takes(sync_takes);
+    }
+
+    /// No request of another node gets through from now on, or all do; answers come.
+    pub(super) fn hear_nothing(&self, deaf: bool) {
+        self.deaf.store(deaf, Ordering::SeqCst);
     }
 
     pub(super) async fn reopen(&mut self) -> Result<(), OpenError> {
@@ -99,7 +113,10 @@ impl TestNode {
         options.raft = self.options.clone();
         let backend = Arc::new(RaftEngineLog::open_with(&options.log, &Arc::new(self.disk.clone()))?);
         let node = Node::open_over(backend, options, Arc::clone(&store), Arc::new(AbortProcess)).await?;
-        let routes = node.transport(Ok);
+        let deaf = Arc::clone(&self.deaf);
+        let routes = node.transport(move |request: tonic::Request<()>| {
+            if deaf.load(Ordering::SeqCst) { Err(tonic::Status::unavailable("cut off")) } else { Ok(request) }
+        });
         let serve = tonic::transport::Server::builder().tcp_nodelay(true).add_routes(routes);
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {
