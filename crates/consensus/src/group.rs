@@ -53,6 +53,8 @@ pub struct GroupStatus {
     pub leader: Option<LeaderHint>,
     /// Whether it is this node.
     pub leads: bool,
+    /// If it is: how long ago a majority last agreed. A leader that is cut off goes on believing that it leads.
+    pub majority_heard: Option<Duration>,
     /// The last entry of this node's log.
     pub last: LogIndex,
     /// How far it is applied.
@@ -206,11 +208,13 @@ impl Group {
     pub fn status(&self) -> GroupStatus {
         let metrics = self.raft.metrics().borrow_watched().clone();
         let nodes = metrics.membership_config.nodes();
+        let leads = metrics.current_leader == Some(metrics.id);
         GroupStatus {
             is_running: metrics.running_state.is_ok(),
             term: metrics.current_term,
             leader: self.leader(),
-            leads: metrics.current_leader == Some(metrics.id),
+            leads,
+            majority_heard: if leads { self.majority_heard(&metrics) } else { None },
             last: position(metrics.last_log_index),
             applied: *self.machine.applied().borrow(),
             purged: position(metrics.purged.map(|id| id.index)),
@@ -219,6 +223,15 @@ impl Group {
             voters: metrics.membership_config.voter_ids().map(NodeId).collect(),
             followers: followers(&metrics),
         }
+    }
+
+    /// At rest the answers to lists stand for those to heartbeats.
+    fn majority_heard(&self, metrics: &RaftMetrics<TypeConfig>) -> Option<Duration> {
+        if metrics.membership_config.voter_ids().eq([metrics.id]) {
+            return Some(Duration::ZERO);
+        }
+        let awake = metrics.last_quorum_acked.map(|at| at.elapsed());
+        awake.into_iter().chain(self.pulse.all_agreed_ago()).min()
     }
 
     /// Who leads the group, as far as this node knows.

@@ -27,6 +27,8 @@ struct Rest {
     state: State,
     /// When it last ceased to rest as leader.
     led_until: Option<Instant>,
+    /// By then all members had agreed to a list that was sent at this time.
+    agreed_until: Option<Instant>,
     /// By member: what it last agreed to while this node led, and when it was asked.
     agreed: BTreeMap<u64, (Standing, Instant)>,
 }
@@ -81,8 +83,8 @@ impl Pulse {
     pub(crate) fn wake(&self, raft: &Raft) {
         self.last_use_ms.store(self.age_ms(), Ordering::SeqCst);
         let mut rest = self.rest.lock();
-        rest.agreed.clear();
         self.enter(&mut rest, State::Awake, raft);
+        rest.agreed.clear();
     }
 
     /// The leader goes to rest, or stays there, if nobody has used the group for so long.
@@ -104,6 +106,7 @@ impl Pulse {
     fn enter(&self, rest: &mut Rest, state: State, raft: &Raft) {
         if rest.state == State::Leads && state != State::Leads {
             rest.led_until = Some(Instant::now());
+            rest.agreed_until = rest.all_agreed_at();
         }
         rest.state = state;
         self.leads_at_rest.store(state == State::Leads, Ordering::SeqCst);
@@ -155,8 +158,22 @@ impl Pulse {
         })
     }
 
+    /// How long ago all members last agreed to rest, if they did while this node led.
+    pub(crate) fn all_agreed_ago(&self) -> Option<Duration> {
+        let rest = self.rest.lock();
+        let at = if rest.state == State::Leads { rest.all_agreed_at() } else { rest.agreed_until };
+        at.map(|at| at.elapsed())
+    }
+
     fn age_ms(&self) -> u64 {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Rest {
+    /// While it rests as leader: when the first of the last lists was sent that all agreed to.
+    fn all_agreed_at(&self) -> Option<Instant> {
+        self.agreed.values().map(|(_, asked)| *asked).min()
     }
 }
 

@@ -2,6 +2,7 @@
 //! and a node that is gone says nothing more.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use buzon_types::id::NodeId;
 use opentelemetry::KeyValue;
@@ -9,14 +10,17 @@ use opentelemetry::metrics::Meter;
 
 use crate::groups::{Groups, LogStatus, ReplicaStatus};
 
+/// Two elections could have passed by then (DESIGN §6), and far more heartbeats.
+const MAJORITY_HEARD_MAX: Duration = Duration::from_secs(4);
+
 /// Registers them. Only for as long as the groups live: the registry holds no node open.
 pub(crate) fn observe(meter: &Meter, groups: &Arc<dyn Groups>) {
     replicas(
         meter,
         groups,
         "buzon.raft.leader",
-        "Whether this replica leads its group: 1 or 0",
-        |status, node| u64::from(status.leader == Some(node)),
+        "Whether this replica leads its group, and a majority has agreed lately: 1 or 0",
+        |status, node| u64::from(leads(status, node)),
     );
     replicas(meter, groups, "buzon.raft.term", "The raft term: each election begins one", |status, _| {
         status.term
@@ -51,6 +55,11 @@ pub(crate) fn observe(meter: &Meter, groups: &Arc<dyn Groups>) {
     );
     fsync_time(meter, groups);
     size(meter, groups);
+}
+
+/// A leader that is cut off goes on believing that it leads; operators must not.
+fn leads(status: &ReplicaStatus, node: NodeId) -> bool {
+    status.leader == Some(node) && status.majority_heard.is_some_and(|ago| ago < MAJORITY_HEARD_MAX)
 }
 
 /// One series for each group.
@@ -126,4 +135,24 @@ fn size(meter: &Meter, groups: &Arc<dyn Groups>) {
 
 fn log(groups: &Weak<dyn Groups>) -> Option<LogStatus> {
     groups.upgrade()?.log()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_leader_that_a_majority_agrees_with_is_one() {
+        let me = NodeId(1);
+        let status = |leader, heard| ReplicaStatus {
+            leader: Some(NodeId(leader)),
+            majority_heard: heard,
+            ..Default::default()
+        };
+        assert!(leads(&status(1, Some(Duration::ZERO)), me));
+        assert!(leads(&status(1, Some(MAJORITY_HEARD_MAX - Duration::from_millis(1))), me));
+        assert!(!leads(&status(1, Some(MAJORITY_HEARD_MAX)), me));
+        assert!(!leads(&status(1, None), me));
+        assert!(!leads(&status(2, Some(Duration::ZERO)), me));
+    }
 }

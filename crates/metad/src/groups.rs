@@ -1,6 +1,7 @@
 //! What handlers need of the raft groups: the consensus node, or one replica in memory for tests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use buzon_consensus::log::shared::LogCounts;
@@ -100,6 +101,8 @@ pub struct LogStatus {
 pub struct ReplicaStatus {
     /// Who leads it, if known.
     pub leader: Option<NodeId>,
+    /// If this node does: how long ago a majority last agreed.
+    pub majority_heard: Option<Duration>,
     /// The raft term.
     pub term: u64,
     /// The last entry in the log.

@@ -137,6 +137,7 @@ impl Replica for NodeReplica {
         let status = self.group.status();
         ReplicaStatus {
             leader: status.leader.map(|leader| leader.node),
+            majority_heard: status.majority_heard,
             term: status.term,
             last_log: status.last,
             applied: status.applied,

@@ -79,11 +79,12 @@ fn watched() -> anyhow::Result<(Cluster, Prometheus)> {
 
 #[test]
 fn alerts_dashboard_and_documentation_agree_with_a_live_cluster() -> anyhow::Result<()> {
-    let (cluster, prometheus) = watched()?;
+    let (mut cluster, prometheus) = watched()?;
     every_name_is_known(&prometheus)?;
     panels_show_something(&prometheus)?;
     a_healthy_cluster_raises_no_alert(&prometheus)?;
-    every_metric_is_documented_and_no_other(&cluster)
+    every_metric_is_documented_and_no_other(&cluster)?;
+    a_group_that_has_lost_its_majority_is_seen(&mut cluster, &prometheus)
 }
 
 fn every_name_is_known(prometheus: &Prometheus) -> anyhow::Result<()> {
@@ -172,6 +173,11 @@ fn panels_show_something(prometheus: &Prometheus) -> anyhow::Result<()> {
 }
 
 fn a_healthy_cluster_raises_no_alert(prometheus: &Prometheus) -> anyhow::Result<()> {
+    // Whether groups are in use or rest.
+    prometheus.wait("every group has one leader", |it| {
+        let leaders = it.query("sum by (group) (buzon_raft_leader) == 1");
+        leaders.is_ok_and(|found| found.len() == SIZE.shards + 1)
+    })?;
     let groups = prometheus.api("rules")?;
     let rules = list(&groups, &["groups"]).iter().flat_map(|group| list(group, &["rules"]));
     let rules: Vec<&Value> = rules.collect();
@@ -182,6 +188,24 @@ fn a_healthy_cluster_raises_no_alert(prometheus: &Prometheus) -> anyhow::Result<
         assert_ne!(rule["state"], "firing", "{} with {}", rule["name"], rule["alerts"]);
     }
     Ok(())
+}
+
+/// Two of three nodes die: the alert must not believe the one that is left, whatever it thinks it leads.
+fn a_group_that_has_lost_its_majority_is_seen(
+    cluster: &mut Cluster,
+    prometheus: &Prometheus,
+) -> anyhow::Result<()> {
+    let left = cluster.leader(1)?;
+    for at in (0..SIZE.metads).filter(|at| *at != left) {
+        cluster.metads[at].kill();
+    }
+    let spec = spec()?;
+    let alert = alerts(&spec).into_iter().find(|it| it["alert"] == "BuzonGroupWithoutLeader");
+    let expression = text(alert.context("the alert")?, &["expr"])?;
+    let groups = SIZE.shards + 1;
+    prometheus.wait("all groups are seen without a leader", |it| {
+        it.query(expression).is_ok_and(|found| found.len() == groups)
+    })
 }
 
 /// Name, kind and labels of a metric.

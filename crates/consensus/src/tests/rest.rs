@@ -1,5 +1,6 @@
 //! Groups that rest: what wakes them, and that nothing is lost by it.
 
+mod heard;
 mod lists;
 
 use super::cluster::{Cluster, GROUP};

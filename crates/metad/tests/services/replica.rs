@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use buzon_meta_store::store::{Applied, Batch, MetaStore, OutcomeCodec};
@@ -171,7 +172,14 @@ impl Replica for TestGroup {
         if leader.is_none() {
             self.noticed.notify_one();
         }
-        ReplicaStatus { leader, applied, last_log: applied, voters: vec![NODE], ..Default::default() }
+        ReplicaStatus {
+            leader,
+            majority_heard: leader.map(|_| Duration::ZERO),
+            applied,
+            last_log: applied,
+            voters: vec![NODE],
+            ..Default::default()
+        }
     }
 }
 
