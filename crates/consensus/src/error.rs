@@ -27,6 +27,10 @@ pub enum ProposeError {
         /// This version's highest.
         known: u32,
     },
+    /// As many proposals as the group may hold wait for a majority; nothing was written, and a little later there may be
+    /// room.
+    #[error("too many proposals wait in the group")]
+    QueueFull,
     /// This node does not lead the group; nothing was written.
     #[error("this node does not lead the group")]
     NotLeader {
@@ -54,7 +58,7 @@ impl ProposeError {
     /// What is known of the entry.
     pub fn outcome(&self) -> WriteOutcome {
         match self {
-            Self::TooLarge { .. } | Self::FeatureLevel { .. } | Self::NotLeader { .. } => {
+            Self::TooLarge { .. } | Self::FeatureLevel { .. } | Self::QueueFull | Self::NotLeader { .. } => {
                 WriteOutcome::NotApplied
             }
             Self::Discarded { .. } | Self::OutcomeLost | Self::Deadline | Self::Stopped(_) => {

@@ -1,6 +1,7 @@
 //! One raft group on this node: propose, read, listen. Who belongs to it is in `membership`.
 
 mod membership;
+mod queue;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,8 +19,10 @@ use buzon_types::id::{GroupId, LogIndex, NodeId};
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::{Instant as _, RaftMetrics, ReadPolicy};
 use tokio::sync::{broadcast, watch};
+use tracing::Instrument as _;
 
 pub use self::membership::{ChangeError, Member, Rest};
+use self::queue::Queue;
 use crate::apply::{Machine, View};
 use crate::error::{self, ProposeError, ReadError};
 use crate::pulse::Pulse;
@@ -61,6 +64,8 @@ pub struct GroupStatus {
     pub applied: LogIndex,
     /// How far its log is purged.
     pub purged: LogIndex,
+    /// Proposals that wait here for a majority and for apply.
+    pub proposals: usize,
     /// Nobody uses it, and it costs next to nothing.
     pub rests: bool,
     /// Voters and learners with their addresses.
@@ -93,6 +98,7 @@ pub struct Group {
     raft: Raft,
     machine: Arc<Machine>,
     pulse: Arc<Pulse>,
+    queue: Arc<Queue>,
 }
 
 impl fmt::Debug for Group {
@@ -103,7 +109,7 @@ impl fmt::Debug for Group {
 
 impl Group {
     pub(crate) fn new(raft: Raft, machine: Arc<Machine>, pulse: Arc<Pulse>) -> Self {
-        Self { raft, machine, pulse }
+        Self { raft, machine, pulse, queue: Arc::new(Queue::new()) }
     }
 
     pub(crate) fn raft(&self) -> &Raft {
@@ -140,8 +146,16 @@ impl Group {
         if encoded.len() > ENTRY_BYTES_MAX {
             return Err(ProposeError::TooLarge { bytes: encoded.len() });
         }
+        let place = self.queue.place(encoded.len()).ok_or(ProposeError::QueueFull)?;
         self.pulse.touch(&self.raft);
-        let written = self.write(&LogCommand(encoded)).await?;
+        let group = self.clone();
+        // By itself: a caller that gives up does not take the entry out of raft's memory, and so not out of the queue.
+        let writing = async move {
+            let _place = place;
+            group.write(&LogCommand(encoded)).await
+        };
+        let written = tokio::spawn(writing.in_current_span()).await;
+        let written = written.map_err(|error| ProposeError::Stopped(error.into()))??;
         let index = record::position(&written.log_id);
         let outcome = written.data.0.ok_or(ProposeError::OutcomeLost)?;
         Ok(Proposed { index, outcome })
@@ -218,6 +232,7 @@ impl Group {
             last: position(metrics.last_log_index),
             applied: *self.machine.applied().borrow(),
             purged: position(metrics.purged.map(|id| id.index)),
+            proposals: self.queue.taken(),
             rests: self.pulse.rests(),
             members: nodes.map(|(id, node)| (NodeId(*id), node.addr.clone())).collect(),
             voters: metrics.membership_config.voter_ids().map(NodeId).collect(),

@@ -6,6 +6,7 @@ mod flaky;
 mod heartbeats;
 mod machine;
 mod members;
+mod proposals;
 mod refill;
 mod rest;
 mod storage_suite;

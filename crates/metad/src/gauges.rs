@@ -39,6 +39,13 @@ pub(crate) fn observe(meter: &Meter, groups: &Arc<dyn Groups>) {
         "Last entry that is in the replica's rows",
         |status, _| status.applied.0,
     );
+    replicas(
+        meter,
+        groups,
+        "buzon.raft.proposals",
+        "Proposals that wait for a majority and for apply",
+        |status, _| status.proposals as u64,
+    );
     counter(meter, groups, "buzon.log.entries", "{entry}", "Entries written to the log", |log| {
         log.written.entries
     });

@@ -105,6 +105,8 @@ pub struct ReplicaStatus {
     pub majority_heard: Option<Duration>,
     /// The raft term.
     pub term: u64,
+    /// Proposals that wait for a majority and for apply.
+    pub proposals: usize,
     /// The last entry in the log.
     pub last_log: LogIndex,
     /// The last entry applied.

@@ -140,6 +140,7 @@ impl Replica for NodeReplica {
             majority_heard: status.majority_heard,
             term: status.term,
             last_log: status.last,
+            proposals: status.proposals,
             applied: status.applied,
             purged: status.purged,
             voters: status.voters.into_iter().collect(),
@@ -166,6 +167,7 @@ fn propose_error(error: ProposeError) -> CallError {
     let call = match error {
         ProposeError::TooLarge { .. } => CallError::new(ErrorCode::Limit, error.to_string()),
         ProposeError::FeatureLevel { .. } => CallError::new(ErrorCode::Invalid, error.to_string()),
+        ProposeError::QueueFull => CallError::new(ErrorCode::Unavailable, error.to_string()),
         ProposeError::NotLeader { leader } | ProposeError::Discarded { leader } => not_leader(leader),
         ProposeError::Deadline => CallError::new(ErrorCode::DeadlineExceeded, error.to_string()),
         ProposeError::OutcomeLost | ProposeError::Stopped(_) => {
