@@ -8,6 +8,8 @@ mod snapshot;
 
 pub(crate) use self::client::Network;
 pub(crate) use self::heartbeats::Heartbeats;
+#[cfg(test)]
+pub(crate) use self::heartbeats::LINGER;
 pub(crate) use self::peers::Peers;
 pub(crate) use self::server::Transport;
 pub(crate) use self::snapshot::fetch_snapshot;

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod database;
+mod elections;
 mod flaky;
 mod heartbeats;
 mod machine;

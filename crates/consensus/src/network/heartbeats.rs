@@ -24,7 +24,7 @@ use crate::pb::heartbeat_answer::Result as Answer;
 
 /// How long a heartbeat waits for those of other groups. A fifth of the heartbeats' interval at most, so that it does
 /// not make them late; long enough to gather a dozen of the 67 groups that one of three nodes leads of 200.
-const LINGER: Duration = Duration::from_millis(30);
+pub(crate) const LINGER: Duration = Duration::from_millis(30);
 /// Who sent a heartbeat gives up sooner. Bounds the calls that are open to a peer that does not answer.
 const CALL_TIME_MAX: Duration = Duration::from_secs(1);
 
