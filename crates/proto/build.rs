@@ -4,8 +4,9 @@ use std::error::Error;
 use std::path::Path;
 
 /// raft.v1 belongs to the consensus crate.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "buzon/log/v1/value.proto",
+    "buzon/log/v1/relocation.proto",
     "buzon/log/v1/log.proto",
     "buzon/log/v1/outcome.proto",
     "buzon/mail/v1/mail.proto",
@@ -17,9 +18,10 @@ const FILES: [&str; 9] = [
 ];
 
 /// Messages that hold a secret: their `Debug` is written by hand in `src/secret.rs`.
-const SECRET: [&str; 5] = [
+const SECRET: [&str; 6] = [
     ".buzon.log.v1.CreateAccount",
     ".buzon.log.v1.SetCredential",
+    ".buzon.log.v1.ArrivingAccount",
     ".buzon.mail.v1.CredentialResponse",
     ".buzon.admin.v1.CreateAccountRequest",
     ".buzon.admin.v1.SetPasswordRequest",
@@ -32,6 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .bytes(".")
         .skip_debug(SECRET)
+        // Much larger than every other command, and seldom.
+        .boxed(".buzon.log.v1.Command.command.arrive_page")
         .emit_rerun_if_changed(false)
         .compile_fds(descriptors)?;
     Ok(())

@@ -138,7 +138,7 @@ fn of_rejection(rejection: &Rejection) -> Answer {
         Rejection::TooManyMailboxes | Rejection::TooManyKeywords | Rejection::TooManyMessages => Code::Limit,
         Rejection::OverQuota(_) => Code::OverQuota,
         Rejection::UidsExhausted => Code::ContactAdmin,
-        Rejection::NoSuchAccount | Rejection::Moved(_) => Code::Unavailable,
+        Rejection::NoSuchAccount | Rejection::Moved { .. } | Rejection::Frozen => Code::Unavailable,
         other => return fault(other),
     };
     no(code, rejection.to_string())

@@ -166,7 +166,7 @@ impl Meta {
             let command = ShardCommand::Copy(Transfer { uids, ..transfer });
             return copied(self.propose_ok(of.shard, Command::Shard(command)).await?);
         }
-        let (meta, shard) = (self.clone(), of.shard);
+        let (meta, shard) = (self.clone(), self.home(of.account, of.shard));
         let task = tokio::spawn(async move { meta.copy_staged(shard, &transfer, parts).await });
         task.await.unwrap_or_else(|_| Err(MetaError::unexpected_reply()))
     }

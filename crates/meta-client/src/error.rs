@@ -62,7 +62,10 @@ impl MetaError {
             ErrorCode::NotLeader | ErrorCode::Unavailable => Self::Unavailable { outcome, source },
             ErrorCode::DeadlineExceeded => Self::DeadlineExceeded { outcome },
             // Reads say so of an account that is not, or no longer, in the shard.
-            ErrorCode::NotFound => Self::Rejected(Rejection::NoSuchAccount),
+            ErrorCode::NotFound => Self::Rejected(match source.moved {
+                Some((shard, epoch)) => Rejection::Moved { shard, epoch },
+                None => Rejection::NoSuchAccount,
+            }),
             _ => Self::Internal { outcome, source },
         }
     }

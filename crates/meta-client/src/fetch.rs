@@ -1,11 +1,11 @@
 //! FETCH: messages in chunks, as fast as the reader takes them.
 
-use std::time::Duration;
-
 use buzon_model::read::{Columns, MessageRead, ReadAt};
+use buzon_model::reply::Rejection;
 use buzon_proto::pb::mail::v1 as pb;
 use buzon_proto::status::{CallError, ErrorCode, WriteOutcome};
 use buzon_types::id::MailboxId;
+use buzon_types::uid::Uid;
 use buzon_types::uid_set::UidSet;
 use futures::stream::{self, BoxStream, StreamExt};
 use tonic::Streaming;
@@ -14,6 +14,9 @@ use crate::account::AccountHandle;
 use crate::error::MetaError;
 use crate::meta::Meta;
 use crate::read::client;
+
+/// Moves during one reading that are followed: each takes longer than most readings.
+const RESUMED_MAX: u32 = 3;
 
 /// Chunks of messages, ascending by UID; ends after an error.
 pub type Messages = BoxStream<'static, Result<Vec<MessageRead>, MetaError>>;
@@ -34,6 +37,39 @@ impl Meta {
         columns: Columns,
         at: ReadAt,
     ) -> Result<Messages, MetaError> {
+        let stream = self.fetch_following(of, mailbox, uids, columns, at).await?;
+        let reading = Reading {
+            meta: self.clone(),
+            of: of.clone(),
+            mailbox,
+            left: uids.clone(),
+            columns,
+            stream,
+            resumed: 0,
+        };
+        Ok(stream::unfold(Some(reading), next).boxed())
+    }
+
+    async fn fetch_following(
+        &self,
+        of: &AccountHandle,
+        mailbox: MailboxId,
+        uids: &UidSet,
+        columns: Columns,
+        at: ReadAt,
+    ) -> Result<Streaming<pb::FetchResponse>, MetaError> {
+        self.following(of, at, |of, at| async move { self.fetch_here(&of, mailbox, uids, columns, at).await })
+            .await
+    }
+
+    async fn fetch_here(
+        &self,
+        of: &AccountHandle,
+        mailbox: MailboxId,
+        uids: &UidSet,
+        columns: Columns,
+        at: ReadAt,
+    ) -> Result<Streaming<pb::FetchResponse>, MetaError> {
         let request = pb::FetchRequest {
             group: of.shard.0,
             mailbox: Some(of.mailbox(mailbox).into()),
@@ -41,30 +77,69 @@ impl Meta {
             summary: columns.summary,
             read: Some(at.into()),
         };
-        let answer = self.ask(of.shard, |transport| {
+        self.ask(of.shard, |transport| {
             let request = request.clone();
             async move { Ok(client(transport).fetch(request).await?.into_inner()) }
-        });
-        let chunk_deadline = self.inner.options.deadlines.total;
-        Ok(stream::unfold(Some(answer.await?), move |stream| next(stream, chunk_deadline)).boxed())
+        })
+        .await
     }
 }
 
-type State = Option<Streaming<pb::FetchResponse>>;
+/// A reading that goes on where the account went, if it moves meanwhile.
+struct Reading {
+    meta: Meta,
+    of: AccountHandle,
+    mailbox: MailboxId,
+    /// Of these the messages have not come yet.
+    left: UidSet,
+    columns: Columns,
+    stream: Streaming<pb::FetchResponse>,
+    resumed: u32,
+}
 
-async fn next(state: State, deadline: Duration) -> Option<(Result<Vec<MessageRead>, MetaError>, State)> {
-    let mut stream = state?;
-    let error = match tokio::time::timeout(deadline, stream.message()).await {
-        Ok(Ok(None)) => return None,
-        Ok(Ok(Some(chunk))) => {
-            let messages = chunk.messages.into_iter().map(MessageRead::try_from).collect::<Result<_, _>>();
-            return match messages {
-                Ok(messages) => Some((Ok(messages), Some(stream))),
-                Err(error) => Some((Err(error.into()), None)),
-            };
+type Chunk = Result<Vec<MessageRead>, MetaError>;
+
+async fn next(reading: Option<Reading>) -> Option<(Chunk, Option<Reading>)> {
+    let mut reading = reading?;
+    loop {
+        let error = match reading.chunk().await {
+            Ok(None) => return None,
+            Ok(Some(messages)) => return Some((Ok(messages), Some(reading))),
+            Err(error) => error,
+        };
+        let moved = matches!(error, MetaError::Rejected(Rejection::Moved { .. }));
+        if !moved || reading.resumed == RESUMED_MAX {
+            return Some((Err(error), None));
         }
-        Ok(Err(status)) => CallError::from(&status),
-        Err(_) => CallError::new(ErrorCode::DeadlineExceeded, "no chunk in time"),
-    };
-    Some((Err(MetaError::of_call(error, WriteOutcome::NotApplied)), None))
+        if let Err(error) = reading.resume().await {
+            return Some((Err(error), None));
+        }
+    }
+}
+
+impl Reading {
+    async fn chunk(&mut self) -> Result<Option<Vec<MessageRead>>, MetaError> {
+        let deadline = self.meta.inner.options.deadlines.total;
+        let error = match tokio::time::timeout(deadline, self.stream.message()).await {
+            Ok(Ok(None)) => return Ok(None),
+            Ok(Ok(Some(chunk))) => {
+                let messages: Vec<MessageRead> =
+                    chunk.messages.into_iter().map(MessageRead::try_from).collect::<Result<_, _>>()?;
+                if let Some(last) = messages.last() {
+                    self.left = self.left.difference(&UidSet::from(Uid::MIN..=last.row.uid));
+                }
+                return Ok(Some(messages));
+            }
+            Ok(Err(status)) => CallError::from(&status),
+            Err(_) => CallError::new(ErrorCode::DeadlineExceeded, "no chunk in time"),
+        };
+        Err(MetaError::of_call(error, WriteOutcome::NotApplied))
+    }
+
+    async fn resume(&mut self) -> Result<(), MetaError> {
+        self.resumed += 1;
+        let (at, meta) = (ReadAt::Linearizable, self.meta.clone());
+        self.stream = meta.fetch_following(&self.of, self.mailbox, &self.left, self.columns, at).await?;
+        Ok(())
+    }
 }

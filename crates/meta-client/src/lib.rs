@@ -10,8 +10,10 @@
 pub mod account;
 pub mod chunk;
 pub mod error;
+pub mod export;
 pub mod fetch;
 mod follow;
+mod homes;
 pub mod meta;
 mod read;
 mod retry;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use buzon_model::command::Command;
+use buzon_model::command::{Command, ShardCommand};
 use buzon_model::limits::ENTRY_BYTES_MAX;
 use buzon_model::read::{At, Topology};
 use buzon_model::reply::{Outcome, Rejection, Reply};
@@ -23,6 +23,7 @@ use tonic::transport::Endpoint;
 pub use crate::retry::Deadlines;
 
 use crate::error::MetaError;
+use crate::homes::Homes;
 use crate::retry::Retry;
 use crate::router::{Node, Router};
 use crate::session::Session;
@@ -65,7 +66,8 @@ pub(crate) struct Inner {
     pub(crate) router: Router,
     pub(crate) options: Options,
     groups: Mutex<HashMap<GroupId, Arc<Group>>>,
-    pub(crate) feeds: Feeds,
+    pub(crate) feeds: Arc<Feeds>,
+    pub(crate) homes: Homes,
     pub(crate) topology: watch::Sender<Option<At<Topology>>>,
 }
 
@@ -122,18 +124,33 @@ impl Meta {
     }
 
     fn new(router: Router, options: Options) -> Self {
-        let feeds = Feeds::new(router.clone());
+        let feeds = Arc::new(Feeds::new(router.clone()));
         let (groups, topology) = (Mutex::default(), watch::Sender::new(None));
-        Self { inner: Arc::new(Inner { router, options, groups, feeds, topology }) }
+        Self { inner: Arc::new(Inner { router, options, groups, feeds, homes: Homes::default(), topology }) }
     }
 
     /// Puts a command into a group's log. It applies once, whatever is lost on the way; a refusal of the state
-    /// machine is an `Err` inside the outcome.
+    /// machine is an `Err` inside the outcome. An account that has moved is followed; while it moves, this waits.
     ///
     /// # Errors
     /// After all retries. With `WriteOutcome::Unknown` it may have been applied.
     pub async fn propose(&self, group: GroupId, command: Command) -> Result<(LogIndex, Outcome), MetaError> {
-        let command = encode(&command)?;
+        if let Command::Shard(ShardCommand::Deliver { recipients, message }) = &command {
+            return self.deliver_following(group, recipients, message).await;
+        }
+        match command.accounts()[..] {
+            [account] => self.propose_following(account, group, &command).await,
+            _ => self.propose_to(group, &command).await,
+        }
+    }
+
+    /// To this group, wherever the account may be.
+    pub(crate) async fn propose_to(
+        &self,
+        group: GroupId,
+        command: &Command,
+    ) -> Result<(LogIndex, Outcome), MetaError> {
+        let command = encode(command)?;
         for _ in 0..REOPENS_MAX {
             let proposed = self.single(group).propose_encoded(&command).await?;
             if let Some(proposed) = proposed {
@@ -318,7 +335,17 @@ impl Single {
         session.opened.get_or_try_init(|| meta.open(*group, session)).await?;
         let ticket = session.ticket().ok_or_else(|| MetaError::busy("an old proposal has no answer yet"))?;
         let mut retry = meta.retry(*group);
-        let (index, outcome) = meta.send(&mut retry, *group, || Some(ticket.request()), command).await?;
+        let (index, outcome) = loop {
+            let answer = meta.send(&mut retry, *group, || Some(ticket.request()), command).await?;
+            // Not recorded: the same request is tried again, and applies here or is told where to go.
+            if answer.1 != Err(Rejection::Frozen) {
+                break answer;
+            }
+            if !retry.pause(false).await {
+                let source = CallError::new(ErrorCode::Unavailable, "the account is being moved");
+                return Err(MetaError::Unavailable { outcome: retry.outcome(), source });
+            }
+        };
         match outcome {
             Err(Rejection::InstanceUnknown) => {
                 state.end(session);

@@ -88,6 +88,10 @@ impl Meta {
     /// # Errors
     /// After all retries; `Rejected(NoSuchAccount)` if the shard does not hold it.
     pub async fn credential(&self, of: &AccountHandle, at: ReadAt) -> Result<At<CredentialRead>, MetaError> {
+        self.following(of, at, |of, at| async move { self.credential_here(&of, at).await }).await
+    }
+
+    async fn credential_here(&self, of: &AccountHandle, at: ReadAt) -> Result<At<CredentialRead>, MetaError> {
         let request = account_request(of, at);
         let answer = self.ask(of.shard, |transport| async move {
             Ok(client(transport).credential(request).await?.into_inner())
@@ -101,6 +105,10 @@ impl Meta {
     /// # Errors
     /// As [`Meta::credential`].
     pub async fn usage(&self, of: &AccountHandle, at: ReadAt) -> Result<At<UsageRead>, MetaError> {
+        self.following(of, at, |of, at| async move { self.usage_here(&of, at).await }).await
+    }
+
+    async fn usage_here(&self, of: &AccountHandle, at: ReadAt) -> Result<At<UsageRead>, MetaError> {
         let request = account_request(of, at);
         let answer = self.ask(of.shard, |transport| async move {
             Ok(client(transport).usage(request).await?.into_inner())
@@ -114,6 +122,14 @@ impl Meta {
     /// # Errors
     /// As [`Meta::credential`].
     pub async fn list_mailboxes(&self, of: &AccountHandle, at: ReadAt) -> Result<At<MailboxList>, MetaError> {
+        self.following(of, at, |of, at| async move { self.list_mailboxes_here(&of, at).await }).await
+    }
+
+    async fn list_mailboxes_here(
+        &self,
+        of: &AccountHandle,
+        at: ReadAt,
+    ) -> Result<At<MailboxList>, MetaError> {
         let request = account_request(of, at);
         let pages = self.ask(of.shard, |transport| async move {
             let mut stream = client(transport).list_mailboxes(request).await?.into_inner();
@@ -169,6 +185,16 @@ impl Meta {
         which: Which,
         at: ReadAt,
     ) -> Result<At<Option<OpenedMailbox>>, MetaError> {
+        let which = &which;
+        self.following(of, at, |of, at| async move { self.open_here(&of, which.clone(), at).await }).await
+    }
+
+    async fn open_here(
+        &self,
+        of: &AccountHandle,
+        which: Which,
+        at: ReadAt,
+    ) -> Result<At<Option<OpenedMailbox>>, MetaError> {
         let request = pb::OpenMailboxRequest {
             group: of.shard.0,
             account: of.account.0,
@@ -189,6 +215,15 @@ impl Meta {
     /// # Errors
     /// As [`Meta::credential`].
     pub async fn mailbox(
+        &self,
+        of: &AccountHandle,
+        name: &MailboxName,
+        at: ReadAt,
+    ) -> Result<At<Option<MailboxRow>>, MetaError> {
+        self.following(of, at, |of, at| async move { self.mailbox_here(&of, name, at).await }).await
+    }
+
+    async fn mailbox_here(
         &self,
         of: &AccountHandle,
         name: &MailboxName,
@@ -219,6 +254,15 @@ impl Meta {
         mailbox: MailboxId,
         at: ReadAt,
     ) -> Result<At<UidSet>, MetaError> {
+        self.following(of, at, |of, at| async move { self.deleted_uids_here(&of, mailbox, at).await }).await
+    }
+
+    async fn deleted_uids_here(
+        &self,
+        of: &AccountHandle,
+        mailbox: MailboxId,
+        at: ReadAt,
+    ) -> Result<At<UidSet>, MetaError> {
         let request = pb::DeletedUidsRequest {
             group: of.shard.0,
             mailbox: Some(of.mailbox(mailbox).into()),
@@ -237,6 +281,16 @@ impl Meta {
     /// # Errors
     /// As [`Meta::credential`]; a deleted mailbox is no error.
     pub async fn changes(
+        &self,
+        of: &AccountHandle,
+        mailbox: MailboxId,
+        since: buzon_types::uid::ModSeq,
+        at: ReadAt,
+    ) -> Result<At<MailboxDelta>, MetaError> {
+        self.following(of, at, |of, at| async move { self.changes_here(&of, mailbox, since, at).await }).await
+    }
+
+    async fn changes_here(
         &self,
         of: &AccountHandle,
         mailbox: MailboxId,

@@ -86,7 +86,7 @@ impl Retry {
     }
 
     /// Waits before the next attempt; false when there is no time left for one.
-    async fn pause(&mut self, at_once: bool) -> bool {
+    pub(crate) async fn pause(&mut self, at_once: bool) -> bool {
         if at_once {
             self.hints += 1;
             return Instant::now() < self.until;

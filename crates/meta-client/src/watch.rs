@@ -36,14 +36,14 @@ impl Meta {
     /// Watches an account from now on. The first event is a gap: read after it, and nothing is missed.
     /// Must be called within a tokio runtime.
     pub fn watch(&self, of: &AccountHandle) -> Watch {
-        self.inner.feeds.watch(of.shard, of.account)
+        self.inner.feeds.watch(self.home(of.account, of.shard), of.account)
     }
 }
 
 /// Events of one account. Dropping it unsubscribes.
 #[derive(Debug)]
 pub struct Watch {
-    feed: Arc<Feed>,
+    feeds: Arc<Feeds>,
     account: AccountId,
     slot: Arc<Slot>,
 }
@@ -72,7 +72,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.feed.shared.remove(self.account, &self.slot);
+        self.feeds.forget(self.account, &self.slot);
     }
 }
 
@@ -88,13 +88,42 @@ impl Feeds {
         Self { router, feeds: Mutex::default() }
     }
 
-    fn watch(&self, group: GroupId, account: AccountId) -> Watch {
-        let feed = {
-            let mut feeds = self.feeds.lock();
-            Arc::clone(feeds.entry(group).or_insert_with(|| Feed::start(group, self.router.clone())))
-        };
-        let slot = feed.shared.add(account);
-        Watch { feed, account, slot }
+    fn watch(self: &Arc<Self>, group: GroupId, account: AccountId) -> Watch {
+        let mut feeds = self.feeds.lock();
+        let slot = Arc::<Slot>::default();
+        self.feed(&mut feeds, group).shared.add(account, &slot);
+        slot.groups.lock().push(group);
+        Watch { feeds: Arc::clone(self), account, slot }
+    }
+
+    fn feed<'a>(&self, feeds: &'a mut HashMap<GroupId, Arc<Feed>>, group: GroupId) -> &'a Arc<Feed> {
+        feeds.entry(group).or_insert_with(|| Feed::start(group, self.router.clone()))
+    }
+
+    /// Whoever watches an account hears of it from this group from now on, beginning with a gap.
+    pub(crate) fn moved(&self, account: AccountId, to: GroupId) {
+        let mut feeds = self.feeds.lock();
+        let slots: Vec<Arc<Slot>> = feeds.values().flat_map(|feed| feed.shared.slots_of(account)).collect();
+        for slot in slots {
+            let before = std::mem::replace(&mut *slot.groups.lock(), vec![to]);
+            for group in before.iter().filter(|group| **group != to) {
+                if let Some(feed) = feeds.get(group) {
+                    feed.shared.remove(account, &slot);
+                }
+            }
+            if !before.contains(&to) {
+                self.feed(&mut feeds, to).shared.add(account, &slot);
+            }
+        }
+    }
+
+    fn forget(&self, account: AccountId, slot: &Arc<Slot>) {
+        let feeds = self.feeds.lock();
+        for group in slot.groups.lock().drain(..) {
+            if let Some(feed) = feeds.get(&group) {
+                feed.shared.remove(account, slot);
+            }
+        }
     }
 }
 
@@ -127,13 +156,15 @@ struct Shared {
 }
 
 impl Shared {
-    fn add(&self, account: AccountId) -> Arc<Slot> {
-        let slot = Arc::<Slot>::default();
+    fn slots_of(&self, account: AccountId) -> Vec<Arc<Slot>> {
+        self.slots.lock().get(&account).cloned().unwrap_or_default()
+    }
+
+    fn add(&self, account: AccountId, slot: &Arc<Slot>) {
         // The stream may have this account already and then says nothing more of it.
         slot.put(LogIndex(0), EventKind::Gap);
-        self.slots.lock().entry(account).or_default().push(Arc::clone(&slot));
+        self.slots.lock().entry(account).or_default().push(Arc::clone(slot));
         self.changed.notify_one();
-        slot
     }
 
     fn remove(&self, account: AccountId, slot: &Arc<Slot>) {
@@ -178,6 +209,8 @@ impl Shared {
 /// What one watcher has not looked at yet.
 #[derive(Debug, Default)]
 struct Slot {
+    /// Whose feeds it hangs on: one, unless the account has just moved.
+    groups: Mutex<Vec<GroupId>>,
     pending: Mutex<Pending>,
     woken: Notify,
 }
@@ -325,8 +358,9 @@ mod tests {
     #[test]
     fn the_stream_is_told_only_of_differences() {
         let shared = Shared::default();
-        let slot = shared.add(AccountId(1));
-        let second = shared.add(AccountId(1));
+        let (slot, second) = (Arc::<Slot>::default(), Arc::<Slot>::default());
+        shared.add(AccountId(1), &slot);
+        shared.add(AccountId(1), &second);
         let mut sent = HashSet::new();
         assert_eq!(shared.difference(&mut sent), (vec![1], vec![]));
         shared.remove(AccountId(1), &slot);

@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 pub(crate) mod directory;
 pub(crate) mod mail;
+mod place;
 
 use buzon_types::address::Address;
 use buzon_types::time::Timestamp;

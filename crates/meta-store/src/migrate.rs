@@ -53,6 +53,12 @@ const SQLITE: &[Step] = steps![
     "0028_head_next_group",
     "0029_head_voters_per_shard",
     "0030_node_reader_min",
+    "0031_account_place",
+    "0032_account_place_shard",
+    "0033_account_place_epoch",
+    "0034_account_place_pages",
+    "0035_account_place_cursor",
+    "0036_account_move",
 ];
 
 const POSTGRES: &[Step] = steps![
@@ -88,6 +94,12 @@ const POSTGRES: &[Step] = steps![
     "0029_head_next_group",
     "0030_head_voters_per_shard",
     "0031_node_reader_min",
+    "0032_account_place",
+    "0033_account_place_shard",
+    "0034_account_place_epoch",
+    "0035_account_place_pages",
+    "0036_account_place_cursor",
+    "0037_account_move",
 ];
 
 /// Whether `node.reader_min` is there; a new database has no tables.

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use buzon_model::change::Change;
 use buzon_model::row::{
-    AddressRow, DirectoryCounters, DomainRow, NodeRow, PlacementRow, ShardRow, TenantRow,
+    AddressRow, DirectoryCounters, DomainRow, MoveRow, NodeRow, PlacementRow, ShardRow, TenantRow,
 };
 use buzon_types::address::{Address, Domain};
 use buzon_types::id::{AccountId, FeatureLevel, GroupId, NodeId, TenantId};
@@ -24,7 +24,7 @@ use crate::cell::{Rows, Value};
 use crate::codec::{cluster, directory};
 use crate::statement::Statement;
 use crate::store::OutcomeCodec;
-use crate::table::{ADDRESS, DOMAIN, NODE, PLACEMENT, SHARD, TENANT, Table};
+use crate::table::{ADDRESS, DOMAIN, MOVE, NODE, PLACEMENT, SHARD, TENANT, Table};
 
 pub(crate) use mail::put_runs;
 
@@ -76,6 +76,7 @@ struct Planner<'a> {
     addresses: BTreeMap<&'a Address, Option<&'a AddressRow>>,
     nodes: BTreeMap<NodeId, Option<&'a NodeRow>>,
     shards: BTreeMap<GroupId, Option<&'a ShardRow>>,
+    moves: BTreeMap<AccountId, Option<&'a MoveRow>>,
 }
 
 impl<'a> Planner<'a> {
@@ -94,6 +95,8 @@ impl<'a> Planner<'a> {
             Change::PutAddress(row) => drop(self.addresses.insert(&row.address, Some(row))),
             Change::RemoveAddress(address) => drop(self.addresses.insert(address, None)),
             Change::PutNode(row) => drop(self.nodes.insert(row.id, Some(row))),
+            Change::PutMove(row) => drop(self.moves.insert(row.account, Some(row))),
+            Change::RemoveMove(account) => drop(self.moves.insert(*account, None)),
             Change::PutShard(row) => drop(self.shards.insert(row.group, Some(row))),
             Change::SetDirectoryCounters(counters) => self.plan.head.counters = Some(*counters),
             Change::SetFeatureLevel(level) => self.plan.head.feature_level = Some(*level),
@@ -135,6 +138,9 @@ impl<'a> Planner<'a> {
         });
         write_map(steps, &SHARD, std::mem::take(&mut self.shards), cluster::put_shard, |rows, group| {
             rows.row().unsigned(group.0);
+        });
+        write_map(steps, &MOVE, std::mem::take(&mut self.moves), cluster::put_move, |rows, account| {
+            rows.row().unsigned(account.0);
         });
     }
 }

@@ -21,7 +21,7 @@ use crate::error::StoreError;
 use crate::plan::put_runs;
 use crate::statement::{Statement, names};
 use crate::store::{Applied, GroupHead, OutcomeCodec};
-use crate::table::{ACCOUNT, ADDRESS, DOMAIN, MAILBOX, NODE, PLACEMENT, SHARD, TENANT, Table};
+use crate::table::{ACCOUNT, ADDRESS, DOMAIN, MAILBOX, MOVE, NODE, PLACEMENT, SHARD, TENANT, Table};
 
 /// Runs of UIDs of one mailbox, as [`put_runs`] writes them.
 const RUNS: &[(&str, Kind)] =
@@ -132,8 +132,9 @@ pub(crate) async fn seed(
     let records = records.await?;
     let nodes = by(session, &NODE, "true", stored.part, &[], cluster::node).await?;
     let shards = by(session, &SHARD, "true", stored.part, &[], cluster::shard).await?;
+    let moves = by(session, &MOVE, "true", stored.part, &[], cluster::pending_move).await?;
     let StoredHead { time, feature_level, counters, .. } = stored;
-    Ok(Seed { time, feature_level, counters, nodes, shards, instances, records })
+    Ok(Seed { time, feature_level, counters, nodes, shards, moves, instances, records })
 }
 
 /// What a command or a reader needs.

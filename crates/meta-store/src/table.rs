@@ -34,7 +34,7 @@ impl Table {
 }
 
 /// Every one, in the order of pages and digests.
-pub(crate) const TABLES: [&Table; 15] = [
+pub(crate) const TABLES: [&Table; 16] = [
     &ACCOUNT,
     &MAILBOX,
     &SUBSCRIPTION,
@@ -50,6 +50,7 @@ pub(crate) const TABLES: [&Table; 15] = [
     &ADDRESS,
     &NODE,
     &SHARD,
+    &MOVE,
 ];
 
 pub(crate) const ACCOUNT: Table = Table {
@@ -72,6 +73,11 @@ pub(crate) const ACCOUNT: Table = Table {
         ("modseq", Int),
         ("bytes", Int),
         ("messages", Int),
+        ("place", Int),
+        ("place_shard", Int),
+        ("place_epoch", Int),
+        ("place_pages", Int),
+        ("place_cursor", Bytes),
     ],
 };
 
@@ -241,4 +247,17 @@ pub(crate) const SHARD: Table = Table {
     name: "cluster_shard",
     keys: 1,
     columns: &[("group_id", Int), ("voters", Bytes), ("accounts", Int)],
+};
+
+pub(crate) const MOVE: Table = Table {
+    name: "account_move",
+    keys: 1,
+    columns: &[
+        ("account", Int),
+        ("from_shard", Int),
+        ("to_shard", Int),
+        ("epoch", Int),
+        ("state", Int),
+        ("began_at", Int),
+    ],
 };

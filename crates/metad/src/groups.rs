@@ -10,7 +10,7 @@ use buzon_meta_store::store::MetaStore;
 use buzon_model::command::Command;
 use buzon_model::read::{AccountEvent, At, ReadAt};
 use buzon_model::reply::Outcome;
-use buzon_model::row::Tombstone;
+use buzon_model::row::{Place, Tombstone};
 use buzon_model::scope::Need;
 use buzon_model::state::State;
 use buzon_proto::status::{CallError, ErrorCode, LeaderHint};
@@ -118,7 +118,7 @@ pub struct ReplicaStatus {
 }
 
 impl dyn Replica {
-    /// [`Replica::look`] with a result.
+    /// [`Replica::look`] with a result. Of an account that lives elsewhere nothing is read: the error tells where.
     pub(crate) async fn read<T: Send>(
         &self,
         at: ReadAt,
@@ -126,10 +126,27 @@ impl dyn Replica {
         look: impl FnOnce(&State) -> T + Send,
     ) -> Result<At<T>, CallError> {
         let (mut look, mut found) = (Some(look), None);
-        let mut once = |state: &State| found = look.take().map(|look| look(state));
-        let index = self.look(at, needs.as_ref(), &mut once).await?;
-        let value = found.ok_or_else(|| CallError::new(ErrorCode::Internal, "state was not shown"))?;
+        let needs = needs.as_ref();
+        let mut once = |state: &State| {
+            let elsewhere = needs.iter().find_map(|need| elsewhere(state, need));
+            found = look.take().map(|look| elsewhere.map_or_else(|| Ok(look(state)), Err));
+        };
+        let index = self.look(at, needs, &mut once).await?;
+        let value = found.ok_or_else(|| CallError::new(ErrorCode::Internal, "state was not shown"))??;
         Ok(At { index, value })
+    }
+}
+
+/// Where the account lives, if it does not live here.
+fn elsewhere(state: &State, need: &Need) -> Option<CallError> {
+    let Need::Account(account) = need else { return None };
+    match state.place(*account)? {
+        Place::Here | Place::Frozen { .. } => None,
+        Place::Gone { to, epoch } => Some(CallError {
+            moved: Some((*to, *epoch)),
+            ..CallError::new(ErrorCode::NotFound, "the account has moved to another shard")
+        }),
+        Place::Arriving(_) => Some(CallError::new(ErrorCode::Unavailable, "the account is being moved here")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! MailService: one file for each kind of call.
 
 mod changes;
+mod export;
 mod fetch;
 pub(crate) mod list;
 mod propose;
@@ -117,6 +118,14 @@ impl MailService for Mail {
     async fn fetch(&self, request: Request<pb::FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
         let (metadata, _, request) = request.into_parts();
         self.observer.call("Fetch", &metadata, fetch::fetch(self, request)).await
+    }
+
+    async fn export_account(
+        &self,
+        request: Request<pb::ExportAccountRequest>,
+    ) -> Result<Response<pb::ExportAccountResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.observer.call("ExportAccount", &metadata, export::export(self, request)).await
     }
 
     type WatchStream = Answers<pb::WatchResponse>;

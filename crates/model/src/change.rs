@@ -11,10 +11,11 @@ use buzon_types::uid::{ModSeq, Uid};
 use buzon_types::uid_set::UidSet;
 use bytes::Bytes;
 
+use crate::command::{ArrivingMessage, ArrivingTombstone};
 use crate::reply::Outcome;
 use crate::row::{
     AccountCounters, AccountRow, AddressRow, DirectoryCounters, DomainRow, MailboxCounters, MailboxRow,
-    MessageRow, NodeRow, PlacementRow, ShardRow, StagedRow, TenantRow,
+    MessageRow, MoveRow, NodeRow, PlacementRow, ShardRow, StagedRow, TenantRow,
 };
 
 /// Where a message's summary comes from.
@@ -84,6 +85,15 @@ pub enum Change {
         mailbox: MailboxKey,
         /// Which.
         uids: UidSet,
+    },
+    /// Messages and tombstones of an account that arrives, in the place of what has their UIDs.
+    Arrive {
+        /// Where; its row is `Deleting`, so that nothing of it is in memory.
+        mailbox: MailboxKey,
+        /// Live.
+        messages: Vec<ArrivingMessage>,
+        /// Expunged.
+        tombstones: Vec<ArrivingTombstone>,
     },
     /// Messages of a staged copy.
     Stage {
@@ -163,6 +173,10 @@ pub enum Change {
     PutNode(NodeRow),
     /// A shard's row; none ever goes.
     PutShard(ShardRow),
+    /// A pending move.
+    PutMove(MoveRow),
+    /// A move is over.
+    RemoveMove(AccountId),
     /// What ids are counted from, and the cluster's settings.
     SetDirectoryCounters(DirectoryCounters),
     /// What `decide` does from the next entry on.

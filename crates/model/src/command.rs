@@ -17,7 +17,12 @@ use bytes::Bytes;
 use crate::row::{AccountState, Quota, TenantLimits};
 
 pub mod cluster;
+pub mod relocation;
 pub use cluster::{AddNode, ClusterCommand, FoundCluster, FoundingNode, FoundingShard, NewShard};
+pub use relocation::{
+    ArrivePage, ArrivingMessage, ArrivingRecord, ArrivingRows, ArrivingTombstone, BeginArrive, Leaving,
+    Relocation, Step,
+};
 
 /// One log entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +115,21 @@ pub enum DirectoryCommand {
         /// The alias.
         address: Address,
     },
+    /// An account shall move. From [`crate::limits::FEATURE_LEVEL_MOVES`] on, as are the three after it. Refused while
+    /// another move of it is pending. → [`crate::reply::Reply::MoveBegun`], or `Done` where it is there.
+    BeginMove {
+        /// Which.
+        account: AccountId,
+        /// Where to.
+        to: GroupId,
+    },
+    /// The destination has all of it: from now on it lives there. Refused if the move was aborted, or the placement's epoch
+    /// is not the one before.
+    CommitMove(Step),
+    /// It stays where it is. Refused once it is committed.
+    AbortMove(Step),
+    /// The shards have done what a committed or aborted move wants of them.
+    FinishMove(Step),
 }
 
 /// What can be asked of a shard.
@@ -120,7 +140,7 @@ pub enum ShardCommand {
     CreateAccount(CreateAccount),
     /// Hides the account; [`ShardCommand::PurgeAccount`] removes it.
     DeleteAccount(AccountId),
-    /// Removes rows of a deleted account, at most [`crate::limits::ENTRY_MESSAGES_MAX`]. → `Purged`
+    /// Removes rows of a deleted or moved account, at most [`crate::limits::ENTRY_MESSAGES_MAX`]. → `Purged`
     PurgeAccount(AccountId),
     /// A new password; `None` lets nobody in.
     SetCredential {
@@ -242,6 +262,8 @@ pub enum ShardCommand {
     },
     /// Makes all unclaimed messages `\Recent` for one session. → `RecentClaimed`
     ClaimRecent(MailboxKey),
+    /// A step of moving an account to another shard.
+    Relocate(Relocation),
 }
 
 /// See [`ShardCommand::CreateAccount`].

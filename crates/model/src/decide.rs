@@ -20,6 +20,7 @@ mod mailbox_rename;
 mod move_messages;
 mod purge;
 mod recent;
+mod relocation;
 mod stage;
 mod store_flags;
 mod subscribe;
@@ -29,8 +30,8 @@ use buzon_types::id::FeatureLevel;
 use buzon_types::time::Timestamp;
 
 use crate::change::Change;
-use crate::command::{Command, Entry, ShardCommand};
-use crate::limits::{FEATURE_LEVEL_CLUSTER, FEATURE_LEVEL_FIRST, FEATURE_LEVEL_MAX};
+use crate::command::{Command, DirectoryCommand, Entry, ShardCommand};
+use crate::limits::{FEATURE_LEVEL_CLUSTER, FEATURE_LEVEL_FIRST, FEATURE_LEVEL_MAX, FEATURE_LEVEL_MOVES};
 use crate::reply::{Outcome, Rejection, Reply};
 use crate::requests::Verdict;
 use crate::state::State;
@@ -73,7 +74,8 @@ pub fn decide(state: &State, entry: &Entry) -> Decision {
         changes.extend(more);
         reply
     });
-    if let Some(request) = request {
+    // Whoever is told that an account stands still for a moment asks again, under the same id.
+    if let Some(request) = request.filter(|_| outcome != Err(Rejection::Frozen)) {
         let (instance, sequence) = (request.instance, request.sequence);
         let accounts = entry.command.accounts();
         changes.push(Change::Record { instance, sequence, accounts, outcome: outcome.clone() });
@@ -116,11 +118,22 @@ fn decide_command(state: &State, at: Timestamp, command: &Command) -> Decided {
 fn introduced_in(command: &Command) -> FeatureLevel {
     match command {
         Command::Cluster(_) => FEATURE_LEVEL_CLUSTER,
+        Command::Shard(ShardCommand::Relocate(_))
+        | Command::Directory(
+            DirectoryCommand::BeginMove { .. }
+            | DirectoryCommand::CommitMove(_)
+            | DirectoryCommand::AbortMove(_)
+            | DirectoryCommand::FinishMove(_),
+        ) => FEATURE_LEVEL_MOVES,
         _ => FEATURE_LEVEL_FIRST,
     }
 }
 
 fn decide_shard(state: &State, at: Timestamp, command: &ShardCommand) -> Decided {
+    if !matches!(command, ShardCommand::Relocate(_) | ShardCommand::PurgeAccount(_)) {
+        let is_delivery = matches!(command, ShardCommand::Deliver { .. });
+        relocation::check_place(state, &command.accounts(), is_delivery)?;
+    }
     match command {
         ShardCommand::CreateAccount(create) => account::create(state, at, create),
         ShardCommand::DeleteAccount(id) => account::delete(state, *id),
@@ -156,5 +169,6 @@ fn decide_shard(state: &State, at: Timestamp, command: &ShardCommand) -> Decided
         }
         ShardCommand::DropCopy { account, staging } => stage::drop_copy(state, *account, *staging),
         ShardCommand::ClaimRecent(key) => recent::claim(state, at, *key),
+        ShardCommand::Relocate(step) => relocation::decide(state, at, step),
     }
 }

@@ -8,12 +8,13 @@ use buzon_types::uid::ModSeq;
 
 use crate::change::Change;
 use crate::read::EventKind;
-use crate::row::MailboxState;
+use crate::row::{MailboxState, Place};
 
 #[derive(Default)]
 struct Happened {
     mailboxes: BTreeMap<MailboxId, ModSeq>,
     tree: bool,
+    gap: bool,
     credential: Option<CredentialVersion>,
 }
 
@@ -25,6 +26,7 @@ pub fn events(changes: &[Change]) -> Vec<(AccountId, EventKind)> {
     }
     let mut events = Vec::new();
     for (account, happened) in accounts {
+        events.extend(happened.gap.then_some((account, EventKind::Gap)));
         let mailboxes = happened.mailboxes.into_iter().map(|(id, modseq)| EventKind::Mailbox(id, modseq));
         events.extend(mailboxes.map(|kind| (account, kind)));
         events.extend(happened.tree.then_some((account, EventKind::Tree)));
@@ -56,7 +58,10 @@ fn note(accounts: &mut BTreeMap<AccountId, Happened>, change: &Change) {
             accounts.entry(*account).or_default().tree = true;
         }
         Change::PutAccount(row) => {
-            accounts.entry(row.id).or_default().credential = Some(row.credential_version);
+            let happened = accounts.entry(row.id).or_default();
+            // Sessions look at everything, and learn that the account is elsewhere.
+            happened.gap |= matches!(row.place, Place::Gone { .. });
+            happened.credential = Some(row.credential_version);
         }
         _ => {}
     }

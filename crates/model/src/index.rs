@@ -147,6 +147,21 @@ impl MailboxIndex {
         uids.into_iter().filter_map(|uid| self.get(uid)).collect()
     }
 
+    /// At most so many live messages that came or changed after `since` and have a greater UID than `after`, ascending:
+    /// costs the changes as far back as the ring reaches, else a walk over the blocks from there on that changed.
+    pub fn changed_after(&self, since: ModSeq, after: Option<Uid>, messages_max: usize) -> Vec<MessageRow> {
+        if since >= self.recent_floor {
+            let live = self.recent_after(since).filter(|it| !it.expunged && Some(it.uid) > after);
+            let uids: BTreeSet<Uid> = live.map(|it| it.uid).collect();
+            return uids.into_iter().filter_map(|uid| self.get(uid)).take(messages_max).collect();
+        }
+        let from = after.map_or(0, |uid| self.block_of(uid)).min(self.blocks.len());
+        let blocks = self.blocks[from..].iter().filter(|block| block.modseq_max > since);
+        let changed =
+            blocks.flat_map(|block| &block.rows).filter(|row| row.modseq > since && Some(row.uid) > after);
+        changed.take(messages_max).map(|row| row.unpack(&self.combinations)).collect()
+    }
+
     /// Messages expunged after `since`; `None` when the ring does not reach back that far: ask SQL.
     pub fn expunged_since(&self, since: ModSeq) -> Option<UidSet> {
         (since >= self.recent_floor).then(|| {

@@ -11,7 +11,7 @@ use buzon_types::uid::{ModSeq, Uid};
 
 use crate::index::MailboxIndex;
 use crate::limits::VOTERS_MAX;
-use crate::row::{AccountCounters, AccountState, MailboxCounters, MailboxRow, MailboxState, NodeState};
+use crate::row::{AccountCounters, MailboxCounters, MailboxRow, MailboxState, MoveState, NodeState};
 use crate::state::{Account, State};
 
 /// An invariant that does not hold, and where.
@@ -29,7 +29,7 @@ pub struct Broken {
 /// # Errors
 /// The first that does not hold.
 pub fn check(state: &State) -> Result<(), Broken> {
-    for account in state.loaded_accounts().filter(|it| it.row.state != AccountState::Deleting) {
+    for account in state.loaded_accounts().filter(|it| it.row.is_held()) {
         usage_is_the_sum_of_the_mailboxes(account)?;
         names_are_unique_and_inbox_exists(account)?;
         mailbox_ids_and_uid_validity_are_counted(account)?;
@@ -45,7 +45,24 @@ pub fn check(state: &State) -> Result<(), Broken> {
     }
     nodes_have_ids_and_addresses_of_their_own(state)?;
     shards_want_nodes_that_are_there(state)?;
+    moves_are_of_placed_accounts(state)?;
     requests_are_above_their_mark(state)
+}
+
+/// A pending move leads from one shard to another, and its epoch is the account's next one or, once it is decided, its own.
+pub fn moves_are_of_placed_accounts(state: &State) -> Result<(), Broken> {
+    for row in state.pending_moves() {
+        ensure(row.from != row.to, "moves lead elsewhere", &row.account)?;
+        let Some(placement) = state.placement(row.account) else { continue };
+        let (ahead, shard) = match row.state {
+            MoveState::Copying => (1, row.from),
+            MoveState::Aborting => (0, row.from),
+            MoveState::Committed => (0, row.to),
+        };
+        let is_next = placement.epoch.0 + ahead == row.epoch.0 && placement.shard == shard;
+        ensure(is_next, "a pending move fits the placement", &row.account)?;
+    }
+    Ok(())
 }
 
 /// Ids and incarnations are given out once, and no two nodes that are there share an address.

@@ -4,10 +4,12 @@ use buzon_types::id::FeatureLevel;
 
 /// What every group does from its first entry on.
 pub const FEATURE_LEVEL_FIRST: FeatureLevel = FeatureLevel(1);
-/// Several nodes: rows of nodes and shards in the directory, placement on the least loaded shard, accounts that move.
+/// Several nodes: rows of nodes and shards in the directory, placement on the least loaded shard.
 pub const FEATURE_LEVEL_CLUSTER: FeatureLevel = FeatureLevel(2);
+/// Accounts move between shards.
+pub const FEATURE_LEVEL_MOVES: FeatureLevel = FeatureLevel(3);
 /// The highest that this program knows (DESIGN D10).
-pub const FEATURE_LEVEL_MAX: FeatureLevel = FEATURE_LEVEL_CLUSTER;
+pub const FEATURE_LEVEL_MAX: FeatureLevel = FEATURE_LEVEL_MOVES;
 /// No log entry touches more messages (DESIGN D3), so that apply never holds up a group for long.
 pub const ENTRY_MESSAGES_MAX: u32 = 2_000;
 /// No log entry is larger once encoded (DESIGN D3).
@@ -26,5 +28,7 @@ pub const TENANT_NAME_BYTES_MAX: usize = 255;
 pub const VOTERS_MAX: usize = 5;
 /// Shards of a cluster. All their rows are in memory on every node, and one entry may touch them all.
 pub const SHARDS_MAX: usize = 4_096;
+/// Moves of accounts that are pending at a time: all their rows are in memory, and a node works at few of them at once.
+pub const MOVES_MAX: usize = 1_024;
 /// Nodes of a cluster, those that were removed too: their rows stay, so that their ids and incarnations are known.
 pub const NODES_MAX: usize = 4_096;

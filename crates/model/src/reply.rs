@@ -7,6 +7,7 @@ use buzon_types::mailbox_name::MailboxName;
 use buzon_types::node::NodeAddress;
 use buzon_types::uid::{ModSeq, Uid, UidValidity};
 use buzon_types::uid_set::UidSet;
+use bytes::Bytes;
 
 /// Applied, or refused with nothing changed.
 pub type Outcome = Result<Reply, Rejection>;
@@ -64,6 +65,22 @@ pub enum Reply {
     NodeAdded(NodeId),
     /// To `AddShards`: their groups, in the order of the command.
     ShardsAdded(Vec<GroupId>),
+    /// To `BeginMove`.
+    MoveBegun {
+        /// The shard it comes from.
+        from: GroupId,
+        /// The epoch that the account has after the move.
+        epoch: Epoch,
+    },
+    /// To `BeginArrive` and `ArrivePage`: how far the arrival is.
+    Arriving {
+        /// Pages taken.
+        pages: u64,
+        /// Where the next page begins at the source.
+        cursor: Bytes,
+        /// Whether all of it is there.
+        complete: bool,
+    },
     /// To `CreateMailbox`.
     MailboxCreated {
         /// Its id.
@@ -154,9 +171,26 @@ pub enum Rejection {
     /// This group does not hold that account (or it is being deleted).
     #[error("no such account")]
     NoSuchAccount,
-    /// Placed elsewhere since: ask the directory again.
-    #[error("account has moved, its epoch is {0}")]
-    Moved(Epoch),
+    /// It lives elsewhere: ask there.
+    #[error("account has moved to shard {shard}, its epoch is {epoch}")]
+    Moved {
+        /// Where.
+        shard: GroupId,
+        /// Its epoch there: of two answers, the one with the greater epoch is newer.
+        epoch: Epoch,
+    },
+    /// It is about to move, or has just come: the same request may be sent again, for this answer is not recorded.
+    #[error("account is being moved")]
+    Frozen,
+    /// A step of a move that is over, or of none.
+    #[error("no such move, or it is over")]
+    MoveOver,
+    /// Another move of the account is pending.
+    #[error("account is being moved to shard {0}")]
+    MovePending(GroupId),
+    /// Over [`crate::limits::MOVES_MAX`].
+    #[error("too many moves are pending")]
+    TooManyMoves,
     /// No live mailbox of that name or id.
     #[error("no such mailbox")]
     NoSuchMailbox,

@@ -8,6 +8,7 @@ use buzon_types::request::{InstanceId, RequestId};
 use buzon_types::time::Timestamp;
 
 use crate::change::Change;
+use crate::command::ArrivingRecord;
 use crate::limits::RECORDS_PER_INSTANCE_MAX;
 use crate::reply::{Outcome, Rejection};
 
@@ -56,6 +57,31 @@ impl Requests {
     /// An answered request's outcome.
     pub fn outcome(&self, instance: InstanceId, sequence: u64) -> Option<&Outcome> {
         self.instances.get(&instance)?.records.get(&sequence).map(|(_, outcome)| outcome)
+    }
+
+    /// Records that concern an account, by instance and sequence, after one: what moves with it. Looks at all of them.
+    pub fn records_of(
+        &self,
+        account: AccountId,
+        after: Option<(InstanceId, u64)>,
+    ) -> impl Iterator<Item = ArrivingRecord> + '_ {
+        let from = after.map_or(InstanceId(0), |(instance, _)| instance);
+        self.instances.range(from..).flat_map(move |(&instance, of)| {
+            let is_new = move |sequence: &u64| Some((instance, *sequence)) > after;
+            let concerned = of.records.iter().filter(move |(sequence, record)| {
+                is_new(sequence)
+                    && record.0.contains(&account)
+                    && !matches!(record.1, Err(Rejection::Moved { .. }))
+            });
+            concerned.map(move |(&sequence, (accounts, outcome))| ArrivingRecord {
+                instance,
+                opened_at: of.opened_at,
+                forgotten_below: of.forgotten_below,
+                sequence,
+                accounts: accounts.clone(),
+                outcome: outcome.clone(),
+            })
+        })
     }
 
     pub(crate) fn judge(&self, request: &RequestId) -> Verdict {

@@ -13,6 +13,7 @@ use buzon_types::secret::Secret;
 use buzon_types::special_use::SpecialUse;
 use buzon_types::time::{InternalDate, Timestamp};
 use buzon_types::uid::{ModSeq, Uid, UidValidity};
+use bytes::Bytes;
 
 /// What an account may do. The numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,6 +81,61 @@ pub struct AccountRow {
     pub created_at: Timestamp,
     /// What changes often.
     pub counters: AccountCounters,
+    /// Whether the account lives here.
+    pub place: Place,
+}
+
+/// Whether an account lives in this shard. To clients it exists in the first two.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Place {
+    /// It does.
+    #[default]
+    Here,
+    /// It does and is about to go: it can be read and not changed.
+    Frozen {
+        /// Where it goes.
+        to: GroupId,
+        /// The epoch that it has there.
+        epoch: Epoch,
+    },
+    /// It does not: the forwarding record.
+    Gone {
+        /// Where it went.
+        to: GroupId,
+        /// The epoch that it has there.
+        epoch: Epoch,
+    },
+    /// It is on its way here.
+    Arriving(Arrival),
+}
+
+/// How far an account has arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Arrival {
+    /// Where it comes from.
+    pub from: GroupId,
+    /// The epoch that it has here.
+    pub epoch: Epoch,
+    /// Pages taken.
+    pub pages: u64,
+    /// Where the next page begins at the source; opaque here.
+    pub cursor: Bytes,
+    /// Whether all of it is here.
+    pub complete: bool,
+}
+
+impl Arrival {
+    /// Of nothing yet.
+    pub const fn new(from: GroupId, epoch: Epoch) -> Self {
+        Self { from, epoch, pages: 0, cursor: Bytes::new(), complete: false }
+    }
+}
+
+impl AccountRow {
+    /// Whether clients find it here.
+    pub fn is_held(&self) -> bool {
+        self.state != AccountState::Deleting && matches!(self.place, Place::Here | Place::Frozen { .. })
+    }
 }
 
 /// What changes with each message of a mailbox.
@@ -309,6 +365,42 @@ pub struct ShardRow {
     pub voters: Vec<NodeId>,
     /// Accounts placed on it.
     pub accounts: u64,
+}
+
+/// How far a move is. The numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum MoveState {
+    /// The account lives at the source.
+    Copying = 1,
+    /// It lives at the destination; the shards are told.
+    Committed = 2,
+    /// It stays at the source; the shards are told.
+    Aborting = 3,
+}
+
+impl MoveState {
+    /// From its stored number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Copying, Self::Committed, Self::Aborting].into_iter().find(|it| *it as u8 == number)
+    }
+}
+
+/// A pending move of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoveRow {
+    /// Which account.
+    pub account: AccountId,
+    /// The shard it comes from.
+    pub from: GroupId,
+    /// The shard it goes to.
+    pub to: GroupId,
+    /// The epoch that the account has after it, whatever becomes of it.
+    pub epoch: Epoch,
+    /// How far it is.
+    pub state: MoveState,
+    /// When it was begun.
+    pub began_at: Timestamp,
 }
 
 /// What the directory counts ids from, and what holds for the whole cluster.

@@ -12,8 +12,8 @@ use buzon_types::uid_set::UidSet;
 
 use crate::reply::Outcome;
 use crate::row::{
-    AccountRow, AddressRow, DirectoryCounters, DomainRow, MailboxRow, MessageRow, NodeRow, PlacementRow,
-    ShardRow, StagedRow, TenantRow,
+    AccountRow, AddressRow, DirectoryCounters, DomainRow, MailboxRow, MessageRow, MoveRow, NodeRow,
+    PlacementRow, ShardRow, StagedRow, TenantRow,
 };
 
 /// Rows to load.
@@ -96,6 +96,8 @@ pub struct Seed {
     pub nodes: Vec<NodeRow>,
     /// The cluster's shards, by group; none in a shard.
     pub shards: Vec<ShardRow>,
+    /// Pending moves, by account; none in a shard.
+    pub moves: Vec<MoveRow>,
     /// Records: whose, which, whom they concern, what it came to.
     pub records: Vec<(InstanceId, u64, Vec<AccountId>, Outcome)>,
 }

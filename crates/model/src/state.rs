@@ -22,7 +22,7 @@ use crate::cache::{Cache, Used};
 use crate::limits::FEATURE_LEVEL_FIRST;
 use crate::requests::Requests;
 use crate::row::{
-    AccountState, AddressRow, DirectoryCounters, DomainRow, MailboxState, NodeRow, PlacementRow, ShardRow,
+    AddressRow, DirectoryCounters, DomainRow, MailboxState, MoveRow, NodeRow, Place, PlacementRow, ShardRow,
     TenantRow,
 };
 use crate::scope::{Loaded, Seed};
@@ -57,7 +57,7 @@ impl State {
             requests,
             accounts: Cache::default(),
             staged: Cache::default(),
-            directory: Directory::new(seed.counters, seed.nodes, seed.shards),
+            directory: Directory::new(seed.counters, seed.nodes, seed.shards, seed.moves),
             uses: Used::default(),
         }
     }
@@ -117,9 +117,24 @@ impl State {
         self.directory.shards.get(&group)
     }
 
-    /// An account that is loaded and not being deleted.
+    /// An account that is loaded, lives here and is not being deleted.
     pub fn account(&self, id: AccountId) -> Option<&Account> {
-        self.accounts.get(&id).filter(|account| account.row.state != AccountState::Deleting)
+        self.accounts.get(&id).filter(|account| account.row.is_held())
+    }
+
+    /// Where a loaded account lives, as far as this shard knows.
+    pub fn place(&self, id: AccountId) -> Option<&Place> {
+        self.accounts.get(&id).map(|account| &account.row.place)
+    }
+
+    /// Pending moves, by account; none in a shard. Always loaded.
+    pub fn pending_moves(&self) -> impl ExactSizeIterator<Item = &MoveRow> {
+        self.directory.moves.values()
+    }
+
+    /// The pending move of an account.
+    pub fn pending_move(&self, account: AccountId) -> Option<&MoveRow> {
+        self.directory.moves.get(&account)
     }
 
     /// A mailbox that is loaded and live, in a live account.

@@ -13,13 +13,13 @@ use buzon_types::uid_set::UidSet;
 use bytes::Bytes;
 
 use crate::change::{Change, SummarySource};
-use crate::command::{Command, Entry};
+use crate::command::{ArrivingMessage, ArrivingTombstone, Command, Entry};
 use crate::decide::{Decision, decide};
 use crate::limits::ENTRY_MESSAGES_MAX;
 use crate::reply::Outcome;
 use crate::row::{
-    AccountRow, AddressRow, DirectoryCounters, DomainRow, MailboxRow, MailboxState, MessageRow, NodeRow,
-    PlacementRow, ShardRow, StagedRow, TenantRow, Tombstone,
+    AccountRow, AddressRow, DirectoryCounters, DomainRow, MailboxRow, MailboxState, MessageRow, MoveRow,
+    NodeRow, PlacementRow, ShardRow, StagedRow, TenantRow, Tombstone,
 };
 use crate::scope::{AccountLoaded, Loaded, Need, Seed};
 use crate::state::State;
@@ -66,6 +66,8 @@ pub struct Rows {
     pub nodes: BTreeMap<NodeId, NodeRow>,
     /// Shards of the cluster.
     pub shards: BTreeMap<GroupId, ShardRow>,
+    /// Pending moves.
+    pub moves: BTreeMap<AccountId, MoveRow>,
 }
 
 impl Default for Rows {
@@ -89,6 +91,7 @@ impl Default for Rows {
             placements: BTreeMap::new(),
             nodes: BTreeMap::new(),
             shards: BTreeMap::new(),
+            moves: BTreeMap::new(),
         }
     }
 }
@@ -102,6 +105,7 @@ impl Rows {
             counters: self.counters,
             nodes: self.nodes.values().cloned().collect(),
             shards: self.shards.values().cloned().collect(),
+            moves: self.moves.values().cloned().collect(),
             instances: self.instances.iter().map(|(&id, &(at, mark))| (id, at, mark)).collect(),
             records: self
                 .records
@@ -297,6 +301,20 @@ impl Rows {
                     self.tombstones.insert((*mailbox, uid), Tombstone { message, expunged_at: *at });
                 }
             }
+            Change::Arrive { mailbox, messages, tombstones } => {
+                for ArrivingMessage { row, summary, .. } in messages {
+                    let key = (*mailbox, row.uid);
+                    assert!(!self.tombstones.contains_key(&key), "what is expunged never comes back");
+                    self.messages.insert(key, *row);
+                    self.summaries.insert(key, summary.clone());
+                }
+                for ArrivingTombstone { row, summary, .. } in tombstones {
+                    let key = (*mailbox, row.message.uid);
+                    self.messages.remove(&key);
+                    self.tombstones.insert(key, *row);
+                    self.summaries.insert(key, summary.clone());
+                }
+            }
             Change::RemoveMessages { mailbox, uids } => {
                 for uid in uids.iter() {
                     let live = self.messages.remove(&(*mailbox, uid)).is_some();
@@ -358,6 +376,8 @@ impl Rows {
             Change::RemoveAddress(address) => assert!(self.addresses.remove(address).is_some()),
             Change::PutNode(row) => drop(self.nodes.insert(row.id, row.clone())),
             Change::PutShard(row) => drop(self.shards.insert(row.group, row.clone())),
+            Change::PutMove(row) => drop(self.moves.insert(row.account, row.clone())),
+            Change::RemoveMove(account) => assert!(self.moves.remove(account).is_some()),
             Change::SetDirectoryCounters(counters) => self.counters = *counters,
             _ => {}
         }

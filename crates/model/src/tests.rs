@@ -10,5 +10,6 @@ mod group;
 mod messages;
 mod naive;
 mod random;
+mod relocation;
 mod staging;
 mod tree;

@@ -3,6 +3,7 @@
 mod cluster;
 mod command;
 mod outcome;
+mod relocation;
 mod shard;
 pub(crate) mod value;
 

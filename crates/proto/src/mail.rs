@@ -249,3 +249,16 @@ impl TryFrom<pb::AccountEvent> for AccountEvent {
         Ok(Self { group, index: LogIndex(it.index), account, kind })
     }
 }
+
+/// Where a page of an account that moves begins; none yet where there are no bytes.
+///
+/// # Errors
+/// If these bytes are no cursor.
+pub fn export_cursor(bytes: bytes::Bytes) -> Wire<pb::ExportCursor> {
+    prost::Message::decode(bytes).map_err(|_| WireError::new("export_account_request.cursor"))
+}
+
+/// The cursor as it travels.
+pub fn export_cursor_bytes(cursor: &pb::ExportCursor) -> bytes::Bytes {
+    prost::Message::encode_to_vec(cursor).into()
+}

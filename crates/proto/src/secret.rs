@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::pb::admin::v1::{CreateAccountRequest, SetPasswordRequest};
-use crate::pb::log::v1::{CreateAccount, SetCredential};
+use crate::pb::log::v1::{ArrivingAccount, CreateAccount, SetCredential};
 use crate::pb::mail::v1::CredentialResponse;
 
 macro_rules! hide {
@@ -18,6 +18,7 @@ macro_rules! hide {
 
 hide!(CreateAccount, "CreateAccount", account, tenant, epoch, address, quota, uid_validity_seed);
 hide!(SetCredential, "SetCredential", account);
+hide!(ArrivingAccount, "ArrivingAccount", account, tenant, address, credential_version);
 hide!(CredentialResponse, "CredentialResponse", index, version, state);
 hide!(CreateAccountRequest, "CreateAccountRequest", tenant, address, quota);
 hide!(SetPasswordRequest, "SetPasswordRequest", address);

@@ -3,7 +3,7 @@
 //! A status carries `ErrorDetail` in its details and, from a follower that knows better, the leader in metadata.
 //! What the reader does not know is `Internal`.
 
-use buzon_types::id::NodeId;
+use buzon_types::id::{Epoch, GroupId, NodeId};
 use bytes::Bytes;
 use prost::Message;
 use tonic::metadata::MetadataMap;
@@ -70,6 +70,8 @@ pub struct CallError {
     pub outcome: WriteOutcome,
     /// With [`ErrorCode::NotLeader`], if it is known.
     pub leader: Option<LeaderHint>,
+    /// With [`ErrorCode::NotFound`]: the account lives in this shard, under this epoch.
+    pub moved: Option<(GroupId, Epoch)>,
     /// For people.
     pub message: String,
 }
@@ -77,7 +79,7 @@ pub struct CallError {
 impl CallError {
     /// Of a call that changed nothing: a read, or a write refused before it was proposed.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, outcome: WriteOutcome::NotApplied, leader: None, message: message.into() }
+        Self { code, outcome: WriteOutcome::NotApplied, leader: None, moved: None, message: message.into() }
     }
 
     /// Of a write that may have happened.
@@ -158,7 +160,9 @@ impl From<CallError> for Status {
     fn from(error: CallError) -> Self {
         let (code, grpc) = codes(error.code);
         let not_applied = error.outcome == WriteOutcome::NotApplied;
-        let detail = pb::ErrorDetail { code: code.into(), not_applied, is_answer: true };
+        let (moved_shard, moved_epoch) = error.moved.map_or((0, 0), |(shard, epoch)| (shard.0, epoch.0));
+        let code = code.into();
+        let detail = pb::ErrorDetail { code, not_applied, is_answer: true, moved_shard, moved_epoch };
         let mut metadata = MetadataMap::new();
         if let Some(LeaderHint { node, address }) = error.leader {
             // An address that is no header value is left out: the caller asks the next node.
@@ -175,12 +179,14 @@ impl From<&Status> for CallError {
     fn from(status: &Status) -> Self {
         let detail = Some(status.details()).filter(|bytes| !bytes.is_empty());
         let detail = detail.and_then(|bytes| pb::ErrorDetail::decode(bytes).ok());
+        let moved = detail.filter(|it| it.moved_epoch > 0);
+        let moved = moved.map(|it| (GroupId(it.moved_shard), Epoch(it.moved_epoch)));
         let (code, outcome) = match detail {
             Some(detail) if detail.not_applied => (code_of_detail(detail.code), WriteOutcome::NotApplied),
             Some(detail) => (code_of_detail(detail.code), WriteOutcome::Unknown),
             None => (code_of_transport(status.code()), WriteOutcome::Unknown),
         };
-        Self { code, outcome, leader: leader(status.metadata()), message: status.message().to_owned() }
+        Self { code, outcome, leader: leader(status.metadata()), moved, message: status.message().to_owned() }
     }
 }
 
@@ -212,7 +218,13 @@ mod tests {
         let leader = Some(LeaderHint { node: NodeId(7), address: "10.0.0.7:7071".into() });
         for code in ALL {
             for outcome in [WriteOutcome::NotApplied, WriteOutcome::Unknown] {
-                let error = CallError { code, outcome, leader: leader.clone(), message: "why".into() };
+                let error = CallError {
+                    code,
+                    outcome,
+                    leader: leader.clone(),
+                    moved: Some((GroupId(3), Epoch(2))),
+                    message: "why".into(),
+                };
                 assert_eq!(CallError::from(&Status::from(error.clone())), error);
             }
         }
@@ -220,7 +232,7 @@ mod tests {
 
     #[test]
     fn an_unknown_code_reads_as_internal() {
-        let detail = pb::ErrorDetail { code: 999, not_applied: false, is_answer: true }.encode_to_vec();
+        let detail = pb::ErrorDetail { code: 999, is_answer: true, ..Default::default() }.encode_to_vec();
         let status = Status::with_details(Code::Aborted, "new", detail.into());
         assert_eq!(CallError::from(&status).code, ErrorCode::Internal);
     }

@@ -179,9 +179,10 @@ fn refused(rejection: &Rejection) -> Status {
             Status::resource_exhausted(rejection.to_string())
         }
         Rejection::NoSuchAccount | Rejection::NoSuchMailbox => Status::not_found(rejection.to_string()),
-        Rejection::Moved(_) | Rejection::InstanceUnknown | Rejection::TooManyRequests => {
-            Status::unavailable(rejection.to_string())
-        }
+        Rejection::Moved { .. }
+        | Rejection::Frozen
+        | Rejection::InstanceUnknown
+        | Rejection::TooManyRequests => Status::unavailable(rejection.to_string()),
         other => Status::failed_precondition(other.to_string()),
     }
 }

@@ -1,7 +1,7 @@
-//! Nodes and shards. The order of columns is that of `table`.
+//! Nodes, shards and moves. The order of columns is that of `table`.
 
-use buzon_model::row::{NodeRow, NodeState, ShardRow};
-use buzon_types::id::{GroupId, Incarnation, NodeId};
+use buzon_model::row::{MoveRow, MoveState, NodeRow, NodeState, ShardRow};
+use buzon_types::id::{AccountId, Epoch, GroupId, Incarnation, NodeId};
 use buzon_types::node::{NodeAddress, Zone};
 
 use super::{corrupt, list, list_to_bytes, narrow, text, time, unsigned, wide};
@@ -42,5 +42,27 @@ pub(crate) fn shard(cells: &dyn Cells) -> Result<ShardRow, StoreError> {
         group: GroupId(unsigned(cells, 0, "cluster_shard.group_id")?),
         voters: list(cells, 1, "cluster_shard.voters")?.into_iter().map(NodeId).collect(),
         accounts: unsigned(cells, 2, "cluster_shard.accounts")?,
+    })
+}
+
+pub(crate) fn put_move(rows: &mut Rows, row: &MoveRow) {
+    rows.row()
+        .unsigned(row.account.0)
+        .unsigned(row.from.0)
+        .unsigned(row.to.0)
+        .unsigned(row.epoch.0)
+        .int(row.state as u8)
+        .int(row.began_at.0);
+}
+
+pub(crate) fn pending_move(cells: &dyn Cells) -> Result<MoveRow, StoreError> {
+    let state: u8 = narrow(cells, 4, "account_move.state")?;
+    Ok(MoveRow {
+        account: AccountId(unsigned(cells, 0, "account_move.account")?),
+        from: GroupId(unsigned(cells, 1, "account_move.from_shard")?),
+        to: GroupId(unsigned(cells, 2, "account_move.to_shard")?),
+        epoch: Epoch(unsigned(cells, 3, "account_move.epoch")?),
+        state: MoveState::from_number(state).ok_or_else(|| corrupt("account_move.state"))?,
+        began_at: time(cells, 5, "account_move.began_at")?,
     })
 }

@@ -15,7 +15,8 @@ use buzon_types::uid::{Uid, UidValidity};
 use bytes::Bytes;
 
 use super::{
-    address, corrupt, int, list, list_to_bytes, modseq, narrow, text, time, uid, uid_or_null, unsigned, wide,
+    address, corrupt, int, list, list_to_bytes, modseq, narrow, place, text, time, uid, uid_or_null,
+    unsigned, wide,
 };
 use crate::cell::{Cells, RowWriter, Rows};
 use crate::error::StoreError;
@@ -39,6 +40,7 @@ pub(crate) fn put_account(rows: &mut Rows, row: &AccountRow) {
         .int(row.next_mailbox.0)
         .int(row.created_at.0);
     put_account_counters(&mut writer, row.counters);
+    place::put(&mut writer, &row.place);
 }
 
 pub(crate) fn put_account_counters(writer: &mut RowWriter<'_>, counters: AccountCounters) {
@@ -74,6 +76,7 @@ pub(crate) fn account(cells: &dyn Cells) -> Result<AccountRow, StoreError> {
             bytes: unsigned(cells, 14, "account.bytes")?,
             messages: unsigned(cells, 15, "account.messages")?,
         },
+        place: place::read(cells, 16)?,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use buzon_model::change::{Change, SummarySource};
+use buzon_model::command::{ArrivingMessage, ArrivingTombstone};
 use buzon_model::row::{AccountCounters, AccountRow, MailboxCounters, MailboxRow, MessageRow, StagedRow};
 use buzon_types::flag::{KeywordBits, SystemFlags};
 use buzon_types::id::{AccountId, MailboxId, MailboxKey};
@@ -16,7 +17,7 @@ use super::{Step, batch};
 use crate::cell::{Rows, Value};
 use crate::codec::mail;
 use crate::statement::Statement;
-use crate::table::{ACCOUNT, MAILBOX, MESSAGE, SUBSCRIPTION, SUMMARY};
+use crate::table::{ACCOUNT, MAILBOX, MESSAGE, SUBSCRIPTION, SUMMARY, TOMBSTONE};
 
 mod statements;
 use statements::{
@@ -68,7 +69,7 @@ impl<'a> Pending<'a> {
             }
             Change::SetFlags { mailbox, uid, .. } => self.is_leaving(*mailbox, &UidSet::from(*uid..=*uid)),
             Change::Expunge { mailbox, uids, .. } => self.is_leaving(*mailbox, uids),
-            Change::Publish { .. } | Change::DropStaged { .. } => true,
+            Change::Publish { .. } | Change::DropStaged { .. } | Change::Arrive { .. } => true,
             _ => false,
         }
     }
@@ -97,6 +98,9 @@ impl<'a> Pending<'a> {
             }
             Change::Expunge { mailbox, uids, modseq, at } => {
                 self.expunged.entry(*mailbox).or_default().push((uids, *modseq, *at));
+            }
+            Change::Arrive { mailbox, messages, tombstones } => {
+                arrive(steps, *mailbox, messages, tombstones);
             }
             Change::RemoveMessages { mailbox, uids } => self.removed.entry(*mailbox).or_default().push(uids),
             Change::Stage { account, staging, target, rows } => {
@@ -318,6 +322,42 @@ fn publish(
 
 fn drop_staged(steps: &mut Vec<Step>, account: AccountId, staging: u128) {
     steps.push(Step::One(statements::DROP_STAGED, vec![account.0.into(), staging.into()]));
+}
+
+/// What arrives takes the place of what came before; what was pending is written by then.
+fn arrive(
+    steps: &mut Vec<Step>,
+    mailbox: MailboxKey,
+    messages: &[ArrivingMessage],
+    tombstones: &[ArrivingTombstone],
+) {
+    let (mut live, mut dead, mut gone) = (MESSAGE.rows(), TOMBSTONE.rows(), MESSAGE.key_rows());
+    let mut summaries = SUMMARY.rows();
+    let mut summary_of = |uid: Uid, summary: &Bytes| {
+        let mut writer = summaries.row();
+        mail::put_mailbox_key(&mut writer, mailbox);
+        writer.int(uid.get()).bytes(summary.clone());
+    };
+    for ArrivingMessage { row, summary, .. } in messages {
+        let mut writer = live.row();
+        mail::put_mailbox_key(&mut writer, mailbox);
+        mail::put_message(&mut writer, row);
+        summary_of(row.uid, summary);
+    }
+    for ArrivingTombstone { row, summary, .. } in tombstones {
+        let mut writer = dead.row();
+        mail::put_mailbox_key(&mut writer, mailbox);
+        mail::put_message(&mut writer, &row.message);
+        writer.int(row.expunged_at.0);
+        let mut writer = gone.row();
+        mail::put_mailbox_key(&mut writer, mailbox);
+        writer.int(row.message.uid.get());
+        summary_of(row.message.uid, summary);
+    }
+    batch(steps, Statement::put(&MESSAGE), live);
+    batch(steps, Statement::delete(&MESSAGE), gone);
+    batch(steps, Statement::put(&TOMBSTONE), dead);
+    batch(steps, Statement::put(&SUMMARY), summaries);
 }
 
 /// Whether two sets share a UID; linear in their runs.

@@ -27,6 +27,7 @@ async fn check_seed(store: &dyn MetaStore, group: GroupId, mirror: &Mirror) {
         (mirror.time, mirror.feature_level, mirror.counters)
     );
     assert_eq!(seed.nodes, mirror.nodes.values().cloned().collect::<Vec<_>>());
+    assert_eq!(seed.moves, mirror.moves.values().cloned().collect::<Vec<_>>());
     assert_eq!(seed.shards, mirror.shards.values().cloned().collect::<Vec<_>>());
     let instances: Vec<_> = mirror.instances.iter().map(|(id, (at, mark))| (*id, *at, *mark)).collect();
     assert_eq!(seed.instances, instances);

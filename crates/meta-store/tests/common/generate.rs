@@ -1,6 +1,7 @@
 //! Random batches of changes that a state machine could have decided, for a group that starts empty.
 
 use buzon_model::change::{Change, SummarySource};
+use buzon_model::command::{ArrivingMessage, ArrivingTombstone};
 use buzon_model::limits::FEATURE_LEVEL_MAX;
 use buzon_model::reply::{Rejection, Reply};
 use buzon_model::row::*;
@@ -48,7 +49,7 @@ impl Generator {
     }
 
     fn entry(&mut self) {
-        match self.random.below(40) {
+        match self.random.below(42) {
             0..=1 => self.put_account(),
             2..=4 => self.put_mailbox(),
             5..=14 => self.add_messages(),
@@ -61,6 +62,7 @@ impl Generator {
             32 => self.subscribe(),
             33 => self.remove_mailbox(),
             34..=37 => self.request(),
+            38 => self.arrive(),
             _ => self.directory(),
         }
     }
@@ -106,8 +108,51 @@ impl Generator {
             next_mailbox: MailboxId(9),
             created_at: self.mirror.time,
             counters,
+            place: self.place(),
         };
         self.push(Change::PutAccount(row));
+    }
+
+    fn place(&mut self) -> Place {
+        let (shard, epoch) = (GroupId(self.random.next()), Epoch(1 + self.random.next() / 2));
+        match self.random.below(8) {
+            0 => Place::Frozen { to: shard, epoch },
+            1 => Place::Gone { to: shard, epoch },
+            2 => Place::Arriving(Arrival::new(shard, epoch)),
+            3 => Place::Arriving(Arrival {
+                pages: self.random.next(),
+                cursor: Bytes::from_static(b"\0cursor"),
+                complete: self.random.chance(50),
+                ..Arrival::new(shard, epoch)
+            }),
+            _ => Place::Here,
+        }
+    }
+
+    /// Messages and tombstones over whatever is there, and new ones.
+    pub(crate) fn arrive(&mut self) {
+        let Some(mailbox) = self.mailbox() else { return };
+        let (mut messages, mut tombstones) = (Vec::new(), Vec::new());
+        for number in 1..=1 + self.random.below(40) as u32 {
+            let uid = Uid::new(number * (1 + self.random.below(3) as u32)).expect("above 0");
+            let summary = Bytes::from(self.random.next().to_be_bytes().to_vec());
+            if self.mirror.mailboxes[&mailbox].counters.uid_next.is_none_or(|next| next <= uid) {
+                continue; // only what the mailbox has given out
+            }
+            let modseq = self.modseq();
+            let row = self.row(uid, modseq);
+            let is_known = self.mirror.tombstones.contains_key(&(mailbox, uid));
+            if is_known || self.random.chance(30) {
+                let row = Tombstone { message: row, expunged_at: self.mirror.time };
+                tombstones.retain(|it: &ArrivingTombstone| it.row.message.uid != uid);
+                messages.retain(|it: &ArrivingMessage| it.row.uid != uid);
+                tombstones.push(ArrivingTombstone { mailbox: mailbox.mailbox, row, summary });
+            } else if !tombstones.iter().any(|it: &ArrivingTombstone| it.row.message.uid == uid) {
+                messages.retain(|it: &ArrivingMessage| it.row.uid != uid);
+                messages.push(ArrivingMessage { mailbox: mailbox.mailbox, row, summary });
+            }
+        }
+        self.push(Change::Arrive { mailbox, messages, tombstones });
     }
 
     fn remove_account(&mut self, id: AccountId) {
@@ -340,7 +385,7 @@ impl Generator {
         let account = AccountId(self.random.below(4) + 1);
         let tenant = TenantId(id);
         let created_at = self.mirror.time;
-        let change = match self.random.below(13) {
+        let change = match self.random.below(15) {
             0..=1 => Change::PutTenant(TenantRow {
                 id: tenant,
                 name: format!("tenant\0{id}"),
@@ -372,6 +417,15 @@ impl Generator {
                 incarnation: Incarnation(u128::from(self.random.next()) << 64),
                 added_at: created_at,
             }),
+            13 => Change::PutMove(MoveRow {
+                account,
+                from: GroupId(id),
+                to: GroupId(self.random.next()),
+                epoch: Epoch(self.random.next()),
+                state: if id > 3 { MoveState::Aborting } else { MoveState::Committed },
+                began_at: created_at,
+            }),
+            14 => Change::RemoveMove(account),
             11 => Change::PutShard(ShardRow {
                 group: GroupId(id),
                 voters: (0..id).map(|at| NodeId(at << 40)).collect(),

@@ -35,6 +35,7 @@ pub struct Mirror {
     pub addresses: BTreeMap<Address, AddressRow>,
     pub nodes: BTreeMap<NodeId, NodeRow>,
     pub shards: BTreeMap<GroupId, ShardRow>,
+    pub moves: BTreeMap<AccountId, MoveRow>,
     pub counters: DirectoryCounters,
     pub feature_level: FeatureLevel,
     pub time: Timestamp,
@@ -58,6 +59,7 @@ impl Default for Mirror {
             addresses: BTreeMap::new(),
             nodes: BTreeMap::new(),
             shards: BTreeMap::new(),
+            moves: BTreeMap::new(),
             counters: DirectoryCounters::default(),
             feature_level: FeatureLevel(1),
             time: Timestamp(0),
@@ -95,6 +97,18 @@ impl Mirror {
                     let Some(message) = self.messages.remove(&(mailbox, uid)) else { continue };
                     let message = MessageRow { modseq, ..message };
                     self.tombstones.insert((mailbox, uid), Tombstone { message, expunged_at: at });
+                }
+            }
+            Change::Arrive { mailbox, messages, tombstones } => {
+                for it in messages {
+                    self.messages.insert((mailbox, it.row.uid), it.row);
+                    self.summaries.insert((mailbox, it.row.uid), it.summary);
+                }
+                for it in tombstones {
+                    let key = (mailbox, it.row.message.uid);
+                    self.messages.remove(&key);
+                    self.tombstones.insert(key, it.row);
+                    self.summaries.insert(key, it.summary);
                 }
             }
             Change::RemoveMessages { mailbox, uids } => {
@@ -148,6 +162,8 @@ impl Mirror {
             Change::RemoveAddress(address) => drop(self.addresses.remove(&address)),
             Change::PutNode(row) => drop(self.nodes.insert(row.id, row)),
             Change::PutShard(row) => drop(self.shards.insert(row.group, row)),
+            Change::PutMove(row) => drop(self.moves.insert(row.account, row)),
+            Change::RemoveMove(id) => drop(self.moves.remove(&id)),
             Change::SetDirectoryCounters(counters) => self.counters = counters,
             Change::SetFeatureLevel(level) => self.feature_level = level,
             Change::SetTime(time) => self.time = time,

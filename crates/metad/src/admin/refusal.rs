@@ -21,7 +21,9 @@ pub(super) fn refused(rejection: &Rejection, what: &str) -> CallError {
         | Rejection::SpecialUseTaken(_) => ErrorCode::AlreadyExists,
         Rejection::NotEmpty
         | Rejection::PrimaryAddress
-        | Rejection::Moved(_)
+        | Rejection::Moved { .. }
+        | Rejection::MovePending(_)
+        | Rejection::MoveOver
         | Rejection::ClusterNotFounded
         | Rejection::ClusterExists
         | Rejection::NodeRemoved(_)

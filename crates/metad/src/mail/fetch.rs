@@ -66,7 +66,7 @@ pub(super) async fn fetch(
 }
 
 /// Every UID that was ever given out.
-fn existed(uid_next: Option<Uid>) -> UidSet {
+pub(super) fn existed(uid_next: Option<Uid>) -> UidSet {
     let last = match uid_next {
         Some(next) => Uid::new(next.get() - 1),
         None => Some(Uid::MAX),

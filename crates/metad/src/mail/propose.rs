@@ -56,6 +56,7 @@ fn is_safe_to_repeat(command: &Command) -> bool {
                 | Shard::Subscribe { .. }
                 | Shard::Unsubscribe { .. }
                 | Shard::DropCopy { .. }
+                | Shard::Relocate(_)
         ),
     }
 }

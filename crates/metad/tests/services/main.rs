@@ -5,6 +5,7 @@
 mod admin;
 mod chunks;
 mod cluster;
+mod export;
 mod gauges;
 mod janitor;
 mod mail;

@@ -11,7 +11,7 @@ use crate::command::CreateAccount;
 use crate::decide::Decided;
 use crate::decide::tree::TreeDraft;
 use crate::reply::{Rejection, Reply};
-use crate::row::{AccountCounters, AccountRow, AccountState, Quota};
+use crate::row::{AccountCounters, AccountRow, AccountState, Place, Quota};
 use crate::state::State;
 
 /// What every account starts with besides INBOX: clients that ignore SPECIAL-USE would make their own.
@@ -42,6 +42,7 @@ pub(super) fn create(state: &State, at: Timestamp, create: &CreateAccount) -> De
         next_mailbox: MailboxId(1),
         created_at: at,
         counters: AccountCounters::default(),
+        place: Place::Here,
     };
     let mut tree = TreeDraft::new(row, 0, at, create.uid_validity_seed);
     let special = MAILBOXES.into_iter().map(|(name, special_use)| {

@@ -37,6 +37,7 @@ impl ShardCommand {
             | Self::Unsubscribe { account, .. }
             | Self::PublishCopy { account, .. }
             | Self::DropCopy { account, .. } => *account,
+            Self::Relocate(step) => step.step().account,
             Self::PurgeMailbox(key) | Self::ClaimRecent(key) => key.account,
             Self::Append { mailbox, .. } | Self::Expunge { mailbox, .. } => mailbox.account,
             Self::StoreFlags(store) => store.mailbox.account,

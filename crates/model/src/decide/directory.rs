@@ -4,6 +4,7 @@ mod account;
 mod alias;
 pub(super) mod cluster;
 mod domain;
+mod relocation;
 mod tenant;
 
 use buzon_types::address::Domain;
@@ -31,6 +32,10 @@ pub(super) fn decide(state: &State, at: Timestamp, command: &DirectoryCommand) -
         DirectoryCommand::FinishDeleteAccount(account) => account::finish_delete(state, *account),
         DirectoryCommand::AddAlias { address, account } => alias::add(state, address, *account),
         DirectoryCommand::RemoveAlias { address } => alias::remove(state, address),
+        DirectoryCommand::BeginMove { account, to } => relocation::begin(state, at, *account, *to),
+        DirectoryCommand::CommitMove(step) => relocation::commit(state, step.account, step.epoch),
+        DirectoryCommand::AbortMove(step) => relocation::abort(state, step.account, step.epoch),
+        DirectoryCommand::FinishMove(step) => relocation::finish(state, step.account, step.epoch),
     }
 }
 

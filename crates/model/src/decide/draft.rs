@@ -11,7 +11,7 @@ use buzon_types::uid_set::UidSet;
 
 use crate::change::{Change, SummarySource};
 use crate::reply::{QuotaKind, Rejection, Reply};
-use crate::row::{AccountCounters, MailboxCounters, MailboxRow, MessageRow};
+use crate::row::{AccountCounters, MailboxCounters, MailboxRow, MessageRow, Place};
 use crate::state::{Account, Mailbox, State};
 
 pub(super) struct Draft<'a> {
@@ -40,7 +40,10 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn account(&self, id: AccountId) -> Result<&'a Account, Rejection> {
-        self.state.account(id).ok_or(Rejection::NoSuchAccount)
+        self.state.account(id).ok_or_else(|| match self.state.place(id) {
+            Some(Place::Gone { to, epoch }) => Rejection::Moved { shard: *to, epoch: *epoch },
+            _ => Rejection::NoSuchAccount,
+        })
     }
 
     pub(super) fn mailbox(&self, key: MailboxKey) -> Result<&'a Mailbox, Rejection> {

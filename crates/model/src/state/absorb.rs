@@ -2,7 +2,7 @@
 
 use crate::change::Change;
 use crate::index::MailboxIndex;
-use crate::row::{AccountState, MessageRow};
+use crate::row::MessageRow;
 use crate::scope::AccountLoaded;
 use crate::state::account::{Account, Staged};
 use crate::state::{Mailbox, State};
@@ -32,6 +32,7 @@ impl State {
             Change::AddMessage { .. }
             | Change::SetFlags { .. }
             | Change::Expunge { .. }
+            | Change::Arrive { .. }
             | Change::RemoveMessages { .. } => self.absorb_messages(change),
             Change::Stage { .. } | Change::Publish { .. } | Change::DropStaged { .. } => {
                 self.absorb_staged(change);
@@ -44,7 +45,7 @@ impl State {
         match change {
             Change::PutAccount(row) if self.accounts.get(&row.id).is_some() => {
                 self.with_account(row.id, |account| account.row = row.clone());
-                if row.state == AccountState::Deleting {
+                if !row.is_held() {
                     self.with_account(row.id, |account| {
                         account.with_all_mailboxes(|mailbox| mailbox.index = None);
                     });
@@ -74,7 +75,8 @@ impl State {
         match change {
             Change::PutMailbox(row) => self.with_account(row.key.account, |account| {
                 // A mailbox that the loaded account does not have is a new one, and so it is empty.
-                account.put_mailbox(row.clone(), Some(MailboxIndex::new(&[], row.counters.modseq)));
+                let empty = || MailboxIndex::new(&[], row.counters.modseq);
+                account.put_mailbox(row.clone(), account.row.is_held().then(empty));
             }),
             Change::SetMailboxCounters(key, counters) => self.with_account(key.account, |account| {
                 account.with_mailbox(key.mailbox, |mailbox| mailbox.row.counters = *counters);
@@ -92,6 +94,7 @@ impl State {
         let (Change::AddMessage { mailbox: key, .. }
         | Change::SetFlags { mailbox: key, .. }
         | Change::Expunge { mailbox: key, .. }
+        | Change::Arrive { mailbox: key, .. }
         | Change::RemoveMessages { mailbox: key, .. }) = change
         else {
             return;
@@ -151,8 +154,11 @@ impl State {
 
 impl Mailbox {
     fn absorb(&mut self, change: &Change) {
-        if let Change::RemoveMessages { .. } = change {
+        if let Change::RemoveMessages { .. } | Change::Arrive { .. } = change {
             self.residue = None;
+        }
+        if let Change::Arrive { .. } = change {
+            self.index = None;
         }
         let Some(index) = self.index.as_mut() else { return };
         match change {

@@ -11,7 +11,7 @@ use buzon_types::uid_set::UidSet;
 
 use crate::cache::Used;
 use crate::index::{Combinations, MailboxIndex, PackedRow};
-use crate::row::{AccountRow, AccountState, MailboxRow, MailboxState, MessageRow, StagedRow};
+use crate::row::{AccountRow, MailboxRow, MailboxState, MessageRow, StagedRow};
 use crate::scope::AccountLoaded;
 
 /// What a subscription takes in memory, nearly: a name and its place in a map.
@@ -125,7 +125,7 @@ impl Account {
 
     /// Whether a mailbox's rows are there only to be removed.
     pub(crate) fn is_residue(&self, mailbox: &Mailbox) -> bool {
-        self.row.state == AccountState::Deleting || mailbox.row.state == MailboxState::Deleting
+        !self.row.is_held() || mailbox.row.state == MailboxState::Deleting
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -195,7 +195,7 @@ impl Account {
     }
 
     pub(crate) fn load_index(&mut self, key: MailboxKey, rows: &[MessageRow]) {
-        let account_is_live = self.row.state != AccountState::Deleting;
+        let account_is_live = self.row.is_held();
         self.with_mailbox(key.mailbox, |mailbox| {
             if mailbox.index.is_none() && account_is_live && mailbox.row.state == MailboxState::Live {
                 mailbox.index = Some(MailboxIndex::new(rows, mailbox.row.counters.modseq));

@@ -7,7 +7,9 @@ use buzon_types::id::{AccountId, GroupId, NodeId, TenantId};
 
 use crate::cache::{Cache, Used};
 use crate::change::Change;
-use crate::row::{AddressRow, DirectoryCounters, DomainRow, NodeRow, PlacementRow, ShardRow, TenantRow};
+use crate::row::{
+    AddressRow, DirectoryCounters, DomainRow, MoveRow, NodeRow, PlacementRow, ShardRow, TenantRow,
+};
 use crate::scope::Loaded;
 
 /// A row with its address or name, nearly.
@@ -19,6 +21,7 @@ pub(super) struct Directory {
     /// All of them, always: few, and asked for all at once.
     pub(super) nodes: BTreeMap<NodeId, NodeRow>,
     pub(super) shards: BTreeMap<GroupId, ShardRow>,
+    pub(super) moves: BTreeMap<AccountId, MoveRow>,
     /// Good until the next change of a placement.
     pub(super) placement_counts: Option<BTreeMap<GroupId, u64>>,
     pub(super) tenants: Cache<TenantId, TenantRow>,
@@ -30,7 +33,12 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    pub(super) fn new(counters: DirectoryCounters, nodes: Vec<NodeRow>, shards: Vec<ShardRow>) -> Self {
+    pub(super) fn new(
+        counters: DirectoryCounters,
+        nodes: Vec<NodeRow>,
+        shards: Vec<ShardRow>,
+        moves: Vec<MoveRow>,
+    ) -> Self {
         // Ids are counted from 1, whatever an empty row says.
         let first = DirectoryCounters::default();
         let counters = DirectoryCounters {
@@ -44,6 +52,7 @@ impl Directory {
             counters,
             nodes: nodes.into_iter().map(|row| (row.id, row)).collect(),
             shards: shards.into_iter().map(|row| (row.group, row)).collect(),
+            moves: moves.into_iter().map(|row| (row.account, row)).collect(),
             placement_counts: None,
             tenants: Cache::default(),
             tenant_names: Cache::default(),
@@ -118,6 +127,8 @@ impl Directory {
                 self.placement_counts = None;
                 self.shards.insert(row.group, row.clone());
             }
+            Change::PutMove(row) => drop(self.moves.insert(row.account, row.clone())),
+            Change::RemoveMove(account) => drop(self.moves.remove(account)),
             Change::PutAddress(row) => {
                 self.addresses.put(row.address.clone(), Some(row.clone()), ROW_BYTES, uses);
                 let add = |of: &mut BTreeSet<Address>| of.extend([row.address.clone()]);

@@ -3,7 +3,6 @@
 use buzon_types::id::{AccountId, MailboxKey};
 
 use crate::command::{ClusterCommand, Command, DirectoryCommand, ShardCommand};
-use crate::row::AccountState;
 use crate::scope::Need;
 use crate::state::State;
 
@@ -106,7 +105,7 @@ impl State {
 
     /// PurgeAccount takes one mailbox at a time, in the order of ids.
     fn first_residue(&self, id: AccountId) -> Option<Need> {
-        let account = self.accounts.get(&id).filter(|account| account.row.state == AccountState::Deleting)?;
+        let account = self.accounts.get(&id).filter(|account| !account.row.is_held())?;
         account.mailboxes_in_any_state().next().map(|mailbox| Need::Residue(mailbox.key()))
     }
 
@@ -129,6 +128,10 @@ impl State {
             DirectoryCommand::ActivateAccount(account) | DirectoryCommand::BeginDeleteAccount(account) => {
                 vec![Need::Placement(*account)]
             }
+            DirectoryCommand::BeginMove { account, .. } => vec![Need::Placement(*account)],
+            DirectoryCommand::CommitMove(step)
+            | DirectoryCommand::AbortMove(step)
+            | DirectoryCommand::FinishMove(step) => vec![Need::Placement(step.account)],
             DirectoryCommand::FinishDeleteAccount(account) => self.finish_delete_needs(*account),
             DirectoryCommand::AddAlias { address, account } => vec![
                 Need::Placement(*account),

@@ -32,7 +32,7 @@ const IDS: [u32; 14] = [1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 7, 8, 9];
 
 /// Plain numbers, so that proptest can shrink a history: see [`command`] for their meaning.
 #[derive(Debug, Clone, Copy)]
-struct Step {
+pub(super) struct Step {
     kind: u8,
     account: bool,
     a: u8,
@@ -44,7 +44,14 @@ struct Step {
     cache: u16,
 }
 
-fn steps(length: usize) -> impl Strategy<Value = Vec<Step>> {
+impl Step {
+    /// The same, of ana.
+    pub(super) fn of_ana(self) -> Self {
+        Self { account: true, ..self }
+    }
+}
+
+pub(super) fn steps(length: usize) -> impl Strategy<Value = Vec<Step>> {
     let numbers = (0u8..34, any::<bool>(), any::<u8>(), any::<u8>(), any::<u16>(), 0u8..32);
     let step =
         (numbers, prop::option::weighted(0.15, 0u8..6), any::<u16>()).prop_map(|(it, repeat, cache)| {
@@ -54,7 +61,7 @@ fn steps(length: usize) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, length / 2..length)
 }
 
-fn command(step: &Step) -> ShardCommand {
+pub(super) fn command(step: &Step) -> ShardCommand {
     let account = if step.account { ANA } else { BEN };
     let mailbox =
         |number: u8| MailboxKey { account, mailbox: MailboxId(IDS[usize::from(number) % IDS.len()]) };

@@ -95,6 +95,12 @@ fn directory(command: &DirectoryCommand) -> Kind {
             Kind::AddAlias(pb::AddAlias { address: address.to_string(), account: account.0 })
         }
         DirectoryCommand::RemoveAlias { address } => Kind::RemoveAlias(address.to_string()),
+        DirectoryCommand::BeginMove { account, to } => {
+            Kind::BeginMove(pb::BeginMove { account: account.0, to: to.0 })
+        }
+        DirectoryCommand::CommitMove(step) => Kind::CommitMove((*step).into()),
+        DirectoryCommand::AbortMove(step) => Kind::AbortMove((*step).into()),
+        DirectoryCommand::FinishMove(step) => Kind::FinishMove((*step).into()),
     }
 }
 
@@ -160,6 +166,12 @@ fn directory_from_wire(kind: Kind) -> Wire<Found> {
         Kind::RemoveAlias(address) => {
             DirectoryCommand::RemoveAlias { address: wire::address(&address, "command.remove_alias")? }
         }
+        Kind::BeginMove(it) => {
+            DirectoryCommand::BeginMove { account: AccountId(it.account), to: GroupId(it.to) }
+        }
+        Kind::CommitMove(step) => DirectoryCommand::CommitMove(step.into()),
+        Kind::AbortMove(step) => DirectoryCommand::AbortMove(step.into()),
+        Kind::FinishMove(step) => DirectoryCommand::FinishMove(step.into()),
         other => return Ok(Found::Other(other)),
     }))
 }

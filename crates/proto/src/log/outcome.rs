@@ -77,6 +77,10 @@ fn reply_to_wire(reply: &Reply) -> Kind {
         Reply::ShardsAdded(groups) => {
             Kind::ShardsAdded(pb::ShardsAdded { groups: groups.iter().map(|group| group.0).collect() })
         }
+        Reply::MoveBegun { from, epoch } => Kind::MoveBegun(pb::MoveBegun { from: from.0, epoch: epoch.0 }),
+        Reply::Arriving { pages, cursor, complete } => {
+            Kind::Arriving(pb::Arriving { pages: *pages, cursor: cursor.clone(), complete: *complete })
+        }
     }
 }
 
@@ -128,6 +132,8 @@ fn reply_from_wire(kind: Kind) -> Wire<Reply> {
         }
         Kind::Purged(more) => Reply::Purged { more },
         Kind::NodeAdded(node) => Reply::NodeAdded(NodeId(node)),
+        Kind::MoveBegun(it) => Reply::MoveBegun { from: GroupId(it.from), epoch: Epoch(it.epoch) },
+        Kind::Arriving(it) => Reply::Arriving { pages: it.pages, cursor: it.cursor, complete: it.complete },
         Kind::ShardsAdded(it) => Reply::ShardsAdded(it.groups.into_iter().map(GroupId).collect()),
         Kind::Rejected(_) => return Err(WireError::new("outcome.outcome")),
     })
@@ -162,7 +168,11 @@ fn delivery(it: pb::Delivery) -> Wire<Result<Delivery, Rejection>> {
 fn code_and_name(rejection: &Rejection) -> (Code, String) {
     let code = match rejection {
         Rejection::NoSuchAccount => Code::NoSuchAccount,
-        Rejection::Moved(_) => Code::Moved,
+        Rejection::Moved { .. } => Code::Moved,
+        Rejection::Frozen => Code::Frozen,
+        Rejection::MoveOver => Code::MoveOver,
+        Rejection::MovePending(_) => Code::MovePending,
+        Rejection::TooManyMoves => Code::TooManyMoves,
         Rejection::NoSuchMailbox => Code::NoSuchMailbox,
         Rejection::MailboxExists(name) => return (Code::MailboxExists, name.to_string()),
         Rejection::Inbox => Code::Inbox,
@@ -214,7 +224,10 @@ fn node_and_shard(rejection: &Rejection) -> (u64, u64) {
         | Rejection::NodeExists(node)
         | Rejection::LastActiveNode(node) => (node.0, 0),
         Rejection::NodeInUse(node, shard) => (node.0, shard.0),
-        Rejection::NoSuchShard(shard) | Rejection::ShardVotersChanged(shard) => (0, shard.0),
+        Rejection::NoSuchShard(shard)
+        | Rejection::ShardVotersChanged(shard)
+        | Rejection::MovePending(shard)
+        | Rejection::Moved { shard, .. } => (0, shard.0),
         _ => (0, 0),
     }
 }
@@ -222,7 +235,7 @@ fn node_and_shard(rejection: &Rejection) -> (u64, u64) {
 impl From<&Rejection> for pb::Rejection {
     fn from(rejection: &Rejection) -> Self {
         let (code, name) = code_and_name(rejection);
-        let epoch = if let Rejection::Moved(epoch) = rejection { epoch.0 } else { 0 };
+        let epoch = if let Rejection::Moved { epoch, .. } = rejection { epoch.0 } else { 0 };
         let quota = match rejection {
             Rejection::OverQuota(QuotaKind::Bytes) => pb::QuotaKind::Bytes,
             Rejection::OverQuota(QuotaKind::Messages) => pb::QuotaKind::Messages,
@@ -241,7 +254,11 @@ impl TryFrom<pb::Rejection> for Rejection {
         Ok(match Code::try_from(it.code).map_err(|_| ERROR)? {
             Code::Unspecified => return Err(ERROR),
             Code::NoSuchAccount => Self::NoSuchAccount,
-            Code::Moved => Self::Moved(Epoch(it.epoch)),
+            Code::Moved => Self::Moved { shard: GroupId(it.shard), epoch: Epoch(it.epoch) },
+            Code::Frozen => Self::Frozen,
+            Code::MoveOver => Self::MoveOver,
+            Code::MovePending => Self::MovePending(GroupId(it.shard)),
+            Code::TooManyMoves => Self::TooManyMoves,
             Code::NoSuchMailbox => Self::NoSuchMailbox,
             Code::MailboxExists => Self::MailboxExists(wire::mailbox_name(&it.name, "rejection.name")?),
             Code::Inbox => Self::Inbox,

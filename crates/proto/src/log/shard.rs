@@ -7,7 +7,7 @@ use buzon_types::id::{AccountId, Epoch, MailboxId, TenantId};
 use buzon_types::mailbox_name::MailboxName;
 use buzon_types::secret::Secret;
 
-use super::value;
+use super::{relocation, value};
 use crate::pb::log::v1 as pb;
 use crate::pb::log::v1::command::Command as Kind;
 use crate::wire::{self, Wire, WireError};
@@ -47,6 +47,7 @@ pub(super) fn to_wire(command: &ShardCommand) -> Kind {
         }
         ShardCommand::Subscribe { account, name } => Kind::Subscribe(named(*account, name)),
         ShardCommand::Unsubscribe { account, name } => Kind::Unsubscribe(named(*account, name)),
+        ShardCommand::Relocate(step) => relocation::to_wire(step),
         messages => messages_to_wire(messages),
     }
 }
@@ -163,11 +164,11 @@ fn messages_from_wire(kind: Kind) -> Wire<ShardCommand> {
             staging: wire::id(&it.staging, "drop_copy.staging")?,
         },
         Kind::ClaimRecent(key) => ShardCommand::ClaimRecent(key.try_into()?),
-        _ => return Err(WireError::new("command.command")),
+        other => ShardCommand::Relocate(relocation::from_wire(other)?),
     })
 }
 
-fn phc(credential: Option<&Secret<String>>) -> Option<String> {
+pub(super) fn phc(credential: Option<&Secret<String>>) -> Option<String> {
     credential.map(|credential| credential.expose().clone())
 }
 

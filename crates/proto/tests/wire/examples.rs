@@ -69,6 +69,9 @@ pub(crate) fn entries() -> Vec<(&'static str, Entry)> {
     entries.extend(directory().into_iter().map(|(kind, command)| (kind, entry(Command::Directory(command)))));
     entries.extend(cluster().into_iter().map(|(kind, command)| (kind, entry(Command::Cluster(command)))));
     entries.extend(accounts().into_iter().map(|(kind, command)| (kind, entry(Command::Shard(command)))));
+    entries.extend(
+        relocations().into_iter().map(|(kind, it)| (kind, entry(Command::Shard(ShardCommand::Relocate(it))))),
+    );
     entries.extend(messages().into_iter().map(|(kind, command)| (kind, entry(Command::Shard(command)))));
     entries
 }
@@ -90,6 +93,10 @@ fn directory() -> Vec<(&'static str, DirectoryCommand)> {
         ("finish_delete_account", C::FinishDeleteAccount(ACCOUNT)),
         ("add_alias", C::AddAlias { address: address(), account: ACCOUNT }),
         ("remove_alias", C::RemoveAlias { address: address() }),
+        ("begin_move", C::BeginMove { account: ACCOUNT, to: GroupId(3) }),
+        ("commit_move", C::CommitMove(step())),
+        ("abort_move", C::AbortMove(step())),
+        ("finish_move", C::FinishMove(step())),
     ]
 }
 
@@ -172,6 +179,94 @@ fn accounts() -> Vec<(&'static str, ShardCommand)> {
     ]
 }
 
+fn step() -> Step {
+    Step { account: ACCOUNT, epoch: Epoch(70_000) }
+}
+
+fn message_row() -> MessageRow {
+    MessageRow {
+        uid: Uid::MAX,
+        flags: SystemFlags::SEEN,
+        keywords: KeywordBits(1 << 127 | 1),
+        modseq: ModSeq::new(77).unwrap(),
+        size: 7000,
+        internal_date: InternalDate { seconds: 1_700_000_000, zone_minutes: -330 },
+        saved_at: Timestamp(1_700_000_000_123),
+        body: body(),
+    }
+}
+
+/// Of one kind each: a page with all there is.
+fn arriving_rows() -> ArrivingRows {
+    let counters = MailboxCounters {
+        uid_next: None,
+        recent_from: Some(Uid::MIN),
+        modseq: ModSeq::new(77).unwrap(),
+        messages: 1,
+        unseen: 2,
+        deleted: 3,
+        bytes: 1 << 40,
+    };
+    let mailbox = MailboxRow {
+        key: KEY,
+        name: name("a/b"),
+        state: MailboxState::Deleting,
+        uid_validity: UidValidity::new(1_700_000_000).unwrap(),
+        special_use: Some(SpecialUse::Trash),
+        keywords: vec![Keyword::new("$Junk").unwrap()],
+        tombstone_floor: ModSeq::new(5).unwrap(),
+        created_at: Timestamp(1_700_000_000_123),
+        counters,
+    };
+    let account = AccountRow {
+        id: ACCOUNT,
+        tenant: TenantId(12),
+        epoch: Epoch(0),
+        address: address(),
+        state: AccountState::Suspended,
+        credential: Some(Secret::new("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned())),
+        credential_version: CredentialVersion(4),
+        quota: Quota { bytes_max: Some(1 << 30), messages_max: None },
+        last_uid_validity: 1_700_000_009,
+        next_mailbox: MailboxId(12),
+        created_at: Timestamp(1_700_000_000_000),
+        counters: AccountCounters { modseq: ModSeq::new(99).unwrap(), bytes: 5, messages: 6 },
+        place: Place::Here,
+    };
+    let (mailbox_id, row, summary) = (MailboxId(3), message_row(), Bytes::from_static(b"\0summary"));
+    let tombstone = Tombstone { message: row, expunged_at: Timestamp(1_700_000_000_999) };
+    ArrivingRows {
+        mailboxes: vec![mailbox],
+        messages: vec![ArrivingMessage { mailbox: mailbox_id, row, summary: summary.clone() }],
+        tombstones: vec![ArrivingTombstone { mailbox: mailbox_id, row: tombstone, summary }],
+        subscriptions: vec![name("a")],
+        records: vec![ArrivingRecord {
+            instance: InstanceId(ID),
+            opened_at: Timestamp(1_700_000_000_000),
+            forgotten_below: 3,
+            sequence: 9,
+            accounts: vec![ACCOUNT, AccountId(2000)],
+            outcome: Err(Rejection::OverQuota(QuotaKind::Bytes)),
+        }],
+        account: Some(account),
+    }
+}
+
+fn relocations() -> Vec<(&'static str, Relocation)> {
+    let begin = BeginArrive { step: step(), from: GroupId(2), tenant: TenantId(12), address: address() };
+    let cursor = Bytes::from_static(b"cursor");
+    let page = ArrivePage { step: step(), number: 300, cursor, rows: arriving_rows() };
+    vec![
+        ("begin_arrive", Relocation::BeginArrive(begin)),
+        ("arrive_page", Relocation::ArrivePage(Box::new(page))),
+        ("freeze_account", Relocation::Freeze(Leaving { step: step(), to: GroupId(3) })),
+        ("activate_arrived", Relocation::Activate(step())),
+        ("finish_leave", Relocation::FinishLeave(step())),
+        ("abort_leave", Relocation::AbortLeave(step())),
+        ("drop_arriving", Relocation::DropArriving(step())),
+    ]
+}
+
 fn messages() -> Vec<(&'static str, ShardCommand)> {
     use ShardCommand as C;
     let store = StoreFlags {
@@ -225,6 +320,12 @@ pub(crate) fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("outcome_moved", Ok(Reply::Moved { uid_validity, source: uids(), target: uids(), advance })),
         ("outcome_node_added", Ok(Reply::NodeAdded(NodeId(7)))),
         ("outcome_shards_added", Ok(Reply::ShardsAdded(vec![GroupId(7), GroupId(300)]))),
+        ("outcome_move_begun", Ok(Reply::MoveBegun { from: GroupId(2), epoch: Epoch(3) })),
+        (
+            "outcome_arriving",
+            Ok(Reply::Arriving { pages: 300, cursor: Bytes::from_static(b"cursor"), complete: true }),
+        ),
+        ("outcome_account_moved", Err(Rejection::Moved { shard: GroupId(3), epoch: Epoch(70_000) })),
         ("outcome_rejected", Err(Rejection::MailboxExists(name("a/b")))),
     ]
 }
@@ -260,6 +361,9 @@ pub(crate) fn plain_rejections() -> Vec<Rejection> {
         R::ClusterExists,
         R::BadVoters,
         R::ClusterFull,
+        R::Frozen,
+        R::MoveOver,
+        R::TooManyMoves,
     ]
 }
 

@@ -63,4 +63,4 @@ fn every_kind_is_kept_and_none_is_forgotten() {
 }
 
 /// As many as the oneof in log.proto has.
-const COMMAND_KINDS: usize = 43;
+const COMMAND_KINDS: usize = 54;

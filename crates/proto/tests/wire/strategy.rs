@@ -227,6 +227,9 @@ fn directory_command() -> impl Strategy<Value = DirectoryCommand> {
         account().prop_map(C::FinishDeleteAccount),
         (address(), account()).prop_map(|(address, account)| C::AddAlias { address, account }),
         address().prop_map(|address| C::RemoveAlias { address }),
+        (account(), group()).prop_map(|(account, to)| C::BeginMove { account, to }),
+        (account(), any::<u64>())
+            .prop_map(|(account, epoch)| C::CommitMove(Step { account, epoch: Epoch(epoch) })),
     ]
 }
 
@@ -356,7 +359,9 @@ pub(crate) fn rejection() -> impl Strategy<Value = Rejection> {
     use Rejection as R;
     prop_oneof![
         proptest::sample::select(super::examples::plain_rejections()),
-        any::<u64>().prop_map(|epoch| R::Moved(Epoch(epoch))),
+        (any::<u64>(), any::<u64>())
+            .prop_map(|(shard, epoch)| R::Moved { shard: GroupId(shard), epoch: Epoch(epoch) }),
+        group().prop_map(R::MovePending),
         name().prop_map(R::MailboxExists),
         name().prop_map(R::SpecialUseTaken),
         ".{0,9}".prop_map(R::TenantExists),
@@ -414,6 +419,9 @@ fn reply() -> impl Strategy<Value = Reply> {
         any::<bool>().prop_map(|more| R::Purged { more }),
         node().prop_map(R::NodeAdded),
         vec(group(), 0..4).prop_map(R::ShardsAdded),
+        (group(), any::<u64>()).prop_map(|(from, epoch)| R::MoveBegun { from, epoch: Epoch(epoch) }),
+        (any::<u64>(), vec(any::<u8>(), 0..9), any::<bool>())
+            .prop_map(|(pages, cursor, complete)| R::Arriving { pages, cursor: cursor.into(), complete }),
     ]
 }
 

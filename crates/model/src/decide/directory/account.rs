@@ -105,6 +105,9 @@ pub(super) fn begin_delete(state: &State, id: AccountId) -> Decided {
     if row.state == PlacementState::Deleting {
         return Ok((vec![], Reply::Done));
     }
+    if let Some(pending) = state.pending_move(id) {
+        return Err(Rejection::MovePending(pending.to));
+    }
     Ok((vec![put(row, PlacementState::Deleting)], Reply::Done))
 }
 

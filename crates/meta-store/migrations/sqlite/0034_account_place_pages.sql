@@ -1,0 +1,2 @@
+-- why: pages that have arrived of an account
+ALTER TABLE account ADD COLUMN place_pages integer
