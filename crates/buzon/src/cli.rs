@@ -317,6 +317,13 @@ pub(crate) enum AccountCommand {
     /// Other addresses that lead to it.
     #[command(subcommand)]
     Alias(AliasCommand),
+    /// Moves the account to another shard while it is in use.
+    Move {
+        address: String,
+        /// Where to.
+        #[arg(long)]
+        shard: u64,
+    },
     /// Removes the account and all its mail.
     Delete {
         address: String,

@@ -12,6 +12,7 @@ mod find;
 mod list;
 mod node;
 mod refusal;
+mod relocate;
 mod shard;
 mod status;
 mod tenant;
@@ -165,6 +166,7 @@ calls! {
     add_alias, "AddAlias": AddAliasRequest -> Account = account::add_alias;
     remove_alias, "RemoveAlias": RemoveAliasRequest -> Account = account::remove_alias;
     delete_account, "DeleteAccount": DeleteAccountRequest -> DeleteAccountResponse = delete::delete;
+    move_account, "MoveAccount": MoveAccountRequest -> MoveAccountResponse = relocate::relocate;
     list_mailboxes, "ListMailboxes": ListMailboxesRequest -> ListMailboxesResponse = list::mailboxes;
     status, "Status": StatusRequest -> StatusResponse = status::status;
     list_nodes, "ListNodes": ListNodesRequest -> ListNodesResponse = node::list;

@@ -8,6 +8,7 @@
 pub mod balance;
 mod directory;
 pub mod init;
+pub mod mover;
 pub mod peers;
 pub(crate) mod seen;
 

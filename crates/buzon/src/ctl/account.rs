@@ -5,8 +5,8 @@ use std::io::{BufRead, IsTerminal, Write};
 use anyhow::bail;
 use buzon_proto::pb::admin::v1::{
     Account, AccountStatus, AddAliasRequest, CreateAccountRequest, DeleteAccountRequest, GetAccountRequest,
-    ListAccountsRequest, RemoveAliasRequest, ResumeAccountRequest, SetPasswordRequest, SetQuotaRequest,
-    SuspendAccountRequest,
+    ListAccountsRequest, MoveAccountRequest, RemoveAliasRequest, ResumeAccountRequest, SetPasswordRequest,
+    SetQuotaRequest, SuspendAccountRequest,
 };
 use buzon_proto::pb::log::v1::Quota;
 use serde_json::{Value, json};
@@ -39,6 +39,7 @@ pub(super) async fn run(admin: &mut Admin, command: AccountCommand) -> anyhow::R
             admin.set_quota(SetQuotaRequest { address, quota }).await?
         }
         AccountCommand::Alias(command) => return alias(admin, command).await,
+        AccountCommand::Move { address, shard } => return relocate(admin, address, shard).await,
         AccountCommand::Delete { address, yes } => return delete(admin, address, yes).await,
     };
     Ok(one(&account.into_inner()))
@@ -70,6 +71,16 @@ async fn list(admin: &mut Admin, tenant: String) -> anyhow::Result<Output> {
         page = answer.next_page;
         if page.is_empty() {
             return Ok(Output::Rows(&["address", "tenant", "status", "shard", "created"], rows));
+        }
+    }
+}
+
+/// Asks again for as long as it takes; the move goes on whether or not somebody waits.
+async fn relocate(admin: &mut Admin, address: String, shard: u64) -> anyhow::Result<Output> {
+    loop {
+        let ask = MoveAccountRequest { address: address.clone(), shard };
+        if admin.move_account(ask).await?.into_inner().done {
+            return Ok(Output::Done(format!("account {address} lives in shard {shard}")));
         }
     }
 }

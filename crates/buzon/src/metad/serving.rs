@@ -13,6 +13,7 @@ use buzon_meta_store::postgres::PostgresStore;
 use buzon_meta_store::store::MetaStore;
 use buzon_metad::auth::Bearer;
 use buzon_metad::cluster::balance::Balancer;
+use buzon_metad::cluster::mover::Mover;
 use buzon_metad::cluster::peers::Peers;
 use buzon_metad::cluster::{Cluster, Control, init};
 use buzon_metad::groups::Groups;
@@ -186,6 +187,7 @@ pub(super) struct Serving {
     internal: Internal,
     admin: Option<AdminListener>,
     balancer: JoinHandle<()>,
+    mover: JoinHandle<()>,
 }
 
 /// Serves a node. Raft goes on with its peers from here on.
@@ -208,8 +210,9 @@ pub(super) async fn serve(base: &Base, opened: Opened) -> anyhow::Result<Serving
     let routes =
         metad.admin_routes(&meta, Some(control)).add_service(init::service(peers.clone(), bearer(base)?));
     let admin = base.sockets.admin()?.map(|listener| admin::serve(listener, &base.certificate, routes));
+    let mover = tokio::spawn(Mover::new(Arc::clone(&groups) as Arc<dyn Groups>, meta.clone()).run());
     let balancer = tokio::spawn(Balancer::new(groups, peers, meta.clone(), look_now).run());
-    Ok(Serving { node, store, metad, meta, internal, admin: admin.transpose()?, balancer })
+    Ok(Serving { node, store, metad, meta, internal, admin: admin.transpose()?, balancer, mover })
 }
 
 impl Serving {
@@ -239,6 +242,7 @@ impl Serving {
     pub(super) async fn drain(self, base: &Base, deadline: Duration) {
         self.set_ready(base, false).await;
         self.balancer.abort();
+        self.mover.abort();
         hand_over(&self.node, deadline).await;
         if let Some(admin) = self.admin {
             admin.stop().await;
