@@ -41,8 +41,12 @@ pub fn ran_inside(test: &str) -> anyhow::Result<bool> {
     }
     let mut command = unshared()?;
     command.arg(std::env::current_exe()?).args(["--exact", "--nocapture", test]).env(INSIDE, "1");
-    let ended = command.status()?;
-    ensure!(ended.success(), "inside its network {test} ended with {ended}");
+    let ended = command.output()?;
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    ensure!(ended.status.success(), "inside its network {test} ended with {}:\n{said}", ended.status);
+    // All but its own counts, which would be counted twice.
+    said.lines().filter(|line| !line.starts_with("test ")).for_each(|line| println!("{line}"));
     Ok(true)
 }
 

@@ -242,6 +242,13 @@ fn nodes_and_shards_come_and_go_under_load_and_nothing_is_lost() -> anyhow::Resu
         ensure!(added["groups"] == serde_json::json!([5, 6]), "{added}");
         let account = cluster.account("new@load.example", PASSWORD)?;
         ensure!(account["shard"] == 5 || account["shard"] == 6, "{account}");
+        // And some that are there already, while they are used.
+        for number in 0..PEOPLE / 2 {
+            let user = format!("p{number}@load.example");
+            cluster.ctl_anywhere(&["account", "move", &user, "--shard", "6"])?;
+            let moved = cluster.ctl_anywhere(&["account", "show", &user])?;
+            ensure!(moved["shard"] == 6, "{moved}");
+        }
         // A disk is lost, and with it a vote in every group of the node.
         let lost = (gone + 1) % 3;
         cluster.lose_disk(lost)?;
@@ -252,7 +259,7 @@ fn nodes_and_shards_come_and_go_under_load_and_nothing_is_lost() -> anyhow::Resu
         meanwhile(3000);
         cluster.restart_metad(other)
     })?;
-    trial.finish("nodes added, removed, replaced; shards added")
+    trial.finish("nodes added, removed, replaced; shards added; accounts moved")
 }
 
 #[test]
