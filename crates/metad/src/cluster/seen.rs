@@ -11,7 +11,11 @@ use super::peers::Peers;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Seen(BTreeMap<NodeId, pb::NodeDescription>);
+pub(crate) struct Seen {
+    nodes: BTreeMap<NodeId, pb::NodeDescription>,
+    /// Where a group has replicas, and at which place among the node's groups: looked up for each group of the cluster.
+    replicas: BTreeMap<GroupId, Vec<(NodeId, usize)>>,
+}
 
 impl Seen {
     /// Asks all nodes that are not removed, at once.
@@ -21,22 +25,22 @@ impl Seen {
             // Another node may have come to live there.
             (found.node == node.id.0).then_some((node.id, found))
         });
-        Self(join_all(asked).await.into_iter().flatten().collect())
+        join_all(asked).await.into_iter().flatten().collect()
     }
 
     /// What a node says; none if it does not answer.
     pub(crate) fn node(&self, id: NodeId) -> Option<&pb::NodeDescription> {
-        self.0.get(&id)
+        self.nodes.get(&id)
     }
 
     /// All that answer, by id.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (NodeId, &pb::NodeDescription)> {
-        self.0.iter().map(|(id, node)| (*id, node))
+        self.nodes.iter().map(|(id, node)| (*id, node))
     }
 
     /// Whether every node that is not removed answers.
     pub(crate) fn all_of(&self, nodes: &[NodeRow]) -> bool {
-        present(nodes).all(|node| self.0.contains_key(&node.id))
+        present(nodes).all(|node| self.nodes.contains_key(&node.id))
     }
 
     /// Who leads a group, as the leader itself says, and how the group stands there.
@@ -46,18 +50,26 @@ impl Seen {
 
     /// All replicas of a group.
     pub(crate) fn replicas(&self, group: GroupId) -> impl Iterator<Item = (NodeId, &pb::GroupDescription)> {
-        self.nodes().filter_map(move |(id, node)| Some((id, of_group(node, group)?)))
+        let found = self.replicas.get(&group).into_iter().flatten();
+        found.filter_map(|(id, at)| Some((*id, self.nodes.get(id)?.groups.get(*at)?)))
     }
 
     /// A node's replica of a group.
     pub(crate) fn replica(&self, node: NodeId, group: GroupId) -> Option<&pb::GroupDescription> {
-        of_group(self.node(node)?, group)
+        self.replicas(group).find_map(|(id, it)| (id == node).then_some(it))
     }
 }
 
 impl FromIterator<(NodeId, pb::NodeDescription)> for Seen {
     fn from_iter<T: IntoIterator<Item = (NodeId, pb::NodeDescription)>>(nodes: T) -> Self {
-        Self(nodes.into_iter().collect())
+        let nodes: BTreeMap<NodeId, pb::NodeDescription> = nodes.into_iter().collect();
+        let mut replicas: BTreeMap<GroupId, Vec<(NodeId, usize)>> = BTreeMap::new();
+        for (id, node) in &nodes {
+            for (at, group) in node.groups.iter().enumerate() {
+                replicas.entry(GroupId(group.group)).or_default().push((*id, at));
+            }
+        }
+        Self { nodes, replicas }
     }
 }
 
@@ -69,10 +81,6 @@ pub(crate) fn present(nodes: &[NodeRow]) -> impl Iterator<Item = &NodeRow> + Clo
 /// The members that vote, or that do not.
 pub(crate) fn members(group: &pb::GroupDescription, vote: bool) -> BTreeSet<NodeId> {
     group.members.iter().filter(|it| it.votes == vote).map(|it| NodeId(it.node)).collect()
-}
-
-fn of_group(node: &pb::NodeDescription, group: GroupId) -> Option<&pb::GroupDescription> {
-    node.groups.iter().find(|it| it.group == group.0)
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! Decisions of the balancer about one shard: when it is founded, who shall vote, which replicas go and which come again.
+
 use buzon_model::row::{NodeRow, NodeState};
 use buzon_types::id::Incarnation;
 use buzon_types::node::NodeAddress;
