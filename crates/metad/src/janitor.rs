@@ -1,5 +1,5 @@
 //! Removes what nobody needs any more, in steps, beside the normal work: rows of deleted mailboxes, and copies that were
-//! staged by clients that are gone.
+//! staged by clients that are gone, and these clients' instances (`silent`).
 //!
 //! ```text
 //! this node begins to lead a group, and every hour ─▶ all of the group, by indexes that hold such rows alone
@@ -9,6 +9,8 @@
 //! What is forgotten here is found by the next look: nobody but the disk notices in between. A staged copy is dropped once
 //! the group has closed the instance that its name tells: none of its steps can apply any more
 //! (docs/decisions/0007-who-staged-it.md).
+
+mod silent;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use self::silent::Silent;
 use crate::groups::{Groups, Replica, cold};
 
 /// Orders that wait; more are left for the next look at their group.
@@ -84,7 +87,10 @@ async fn work(groups: Arc<dyn Groups>, mut orders: mpsc::Receiver<Order>) {
             },
             _ = ticks.tick() => {
                 for replica in rounds.due(&*groups) {
-                    let done = clean(&*replica).await;
+                    let mut done = clean(&*replica).await;
+                    if done.is_ok() {
+                        done = rounds.close_silent(&*replica).await;
+                    }
                     if done.is_err() {
                         rounds.look_again(replica.id());
                     }
@@ -112,24 +118,52 @@ fn noted(group: GroupId, done: Result<(), CallError>) {
     }
 }
 
-/// Which groups were looked at, in which term of this node's and when.
+/// The groups that were looked at.
 #[derive(Debug, Default)]
-struct Rounds(BTreeMap<GroupId, (u64, Instant)>);
+struct Rounds(BTreeMap<GroupId, Round>);
+
+/// The last look at a group.
+#[derive(Debug)]
+struct Round {
+    /// In which term of this node's.
+    term: u64,
+    at: Instant,
+    silent: Silent,
+}
 
 impl Rounds {
     /// Groups that this node leads and that are to be looked at now.
     fn due(&mut self, groups: &dyn Groups) -> Vec<Arc<dyn Replica>> {
-        let (node, now, before) = (groups.node(), Instant::now(), std::mem::take(&mut self.0));
+        let (node, now, mut before) = (groups.node(), Instant::now(), std::mem::take(&mut self.0));
         let mut due = Vec::new();
         for replica in groups.groups() {
             let Some(term) = term_of_leader(&*replica, node) else { continue };
-            let last = before.get(&replica.id()).filter(|last| last.0 == term && now < last.1 + LOOK_EVERY);
-            self.0.insert(replica.id(), last.copied().unwrap_or((term, now)));
-            if last.is_none() {
-                due.push(replica);
+            let last = before.remove(&replica.id()).filter(|last| last.term == term);
+            let is_due = last.as_ref().is_none_or(|last| now >= last.at + LOOK_EVERY);
+            let mut round = last.unwrap_or(Round { term, at: now, silent: Silent::default() });
+            if is_due {
+                round.at = now;
+                due.push(Arc::clone(&replica));
             }
+            self.0.insert(replica.id(), round);
         }
         due
+    }
+
+    /// Closes instances that have said nothing for too long.
+    async fn close_silent(&mut self, replica: &dyn Replica) -> Result<(), CallError> {
+        let Some(round) = self.0.get_mut(&replica.id()) else { return Ok(()) };
+        let none: [Need; 0] = [];
+        let open = replica.read(ReadAt::Linearizable, none, |state| {
+            let open = state.requests().instances();
+            open.map(|(id, it)| (id, (it.forgotten_below, it.last()))).collect::<Vec<_>>()
+        });
+        for instance in round.silent.look(open.await?.value.into_iter()) {
+            tracing::info!(group = %replica.id(), %instance, "a client instance is closed that was silent for a week");
+            // It may be closed by now, or go on: then it is refused, and opens another.
+            let _answer = replica.propose(None, Command::CloseInstance(instance)).await?;
+        }
+        Ok(())
     }
 
     /// At the next tick, if this node still leads it.

@@ -36,6 +36,13 @@ pub(crate) enum Verdict {
     Answered(Outcome, Option<u64>),
 }
 
+impl Instance {
+    /// The greatest sequence that has a record.
+    pub fn last(&self) -> Option<u64> {
+        self.records.last_key_value().map(|(&sequence, _)| sequence)
+    }
+}
+
 impl Requests {
     /// An open instance.
     pub fn instance(&self, id: InstanceId) -> Option<&Instance> {

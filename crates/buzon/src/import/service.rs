@@ -144,9 +144,12 @@ impl Importer {
     }
 }
 
+/// Nobody's: an import that was interrupted goes on after any time, and must find what it has stored. Instances with an
+/// owner are closed when they are silent for long.
 fn instance(import_id: &[u8]) -> Result<InstanceId, Status> {
     let bytes = import_id.try_into().map_err(|_| Status::invalid_argument("import_id must have 16 bytes"))?;
-    Ok(InstanceId(u128::from_be_bytes(bytes)))
+    let id = u128::from_be_bytes(bytes);
+    Ok(InstanceId::owned(0, (id >> 64) as u64 ^ id as u64))
 }
 
 /// Sequences count from 1.
