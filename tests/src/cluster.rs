@@ -248,6 +248,7 @@ impl Cluster {
              [listen]\ninternal = \"{host}:{port}\"\nadmin = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
              [cluster]\naddress = \"{address}\"\n{tls}\
              [database]\nhost = \"{socket}\"\nport = {db_port}\nuser = \"{user}\"\ndatabase = \"{database}\"\n\
+             [raft]\nlog_file_bytes = 65536\n\
              [admin]\ntoken_file = \"{dir}/token\"\n",
             number = at + 1,
             tls = self.tls("metad"),
@@ -410,6 +411,28 @@ impl Cluster {
     pub fn resume_database(&mut self, at: usize) {
         let Self { databases, runtime, .. } = self;
         runtime.block_on(databases[at].resume());
+    }
+
+    /// Runs a statement in a node's database behind its back; how many rows it touched.
+    pub fn change_database(&self, at: usize, sql: &'static str) -> u64 {
+        self.runtime.block_on(self.databases[at].execute(sql))
+    }
+
+    /// The groups whose replica on a node is in quarantine, as the group's leader says.
+    ///
+    /// # Errors
+    /// If nobody says.
+    pub fn quarantined(&self, at: usize) -> anyhow::Result<Vec<u64>> {
+        let mut found = Vec::new();
+        for row in self.ctl_anywhere(&["shard", "list"])?.as_array().into_iter().flatten() {
+            let group = row["group"].as_u64().context("a group")?;
+            let replicas = self.ctl_anywhere(&["shard", "show", &group.to_string()])?;
+            let here = replicas.as_array().into_iter().flatten().find(|it| it["node"] == self.ids[at]);
+            if here.is_some_and(|it| it["quarantined"] == true) {
+                found.push(group);
+            }
+        }
+        Ok(found)
     }
 
     /// Lines of all logs that a human must look at.

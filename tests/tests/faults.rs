@@ -22,6 +22,9 @@ const PASSWORD: &str = "load test";
 /// The suite's own demand, with room for a debug build on a busy machine.
 const HEALED_WITHIN: Duration = Duration::from_secs(30);
 
+/// What room is left in the log's last file is used up by then.
+const LOG_ENDS_WITHIN: Duration = Duration::from_secs(120);
+
 /// A cluster with people at work.
 struct Trial {
     cluster: Cluster,
@@ -80,6 +83,7 @@ impl Trial {
                 "settled only {:?} after all was healed",
                 healed.elapsed()
             );
+            println!("settled {:?} after all was healed", healed.elapsed());
             Ok(())
         })
     }
@@ -262,6 +266,44 @@ fn nodes_and_shards_come_and_go_under_load_and_nothing_is_lost() -> anyhow::Resu
     trial.finish("nodes added, removed, replaced; shards added; accounts moved")
 }
 
+/// Somebody, or a disk, changes a number in one node's database.
+#[test]
+fn a_replica_that_differs_is_put_into_quarantine_and_mended() -> anyhow::Result<()> {
+    let mut trial = Trial::start(seed("quarantine"))?;
+    trial.under_load(|cluster, _| {
+        meanwhile(1000);
+        let odd = (cluster.leader(1)? + 1) % SIZE.metads;
+        cluster.metads[odd].kill();
+        let spoilt = cluster.change_database(odd, "UPDATE account SET messages = messages + 5");
+        ensure!(spoilt > 0, "the node has no account");
+        cluster.restart_metad(odd)?;
+        let shard = cluster.ctl_anywhere(&["account", "show", "p0@load.example"])?["shard"].clone();
+        let shard = shard.as_u64().context("a shard")?;
+        let until = Instant::now() + HEALED_WITHIN;
+        while !cluster.quarantined(odd)?.contains(&shard) {
+            ensure!(Instant::now() < until, "the replica of shard {shard} is not found out");
+            meanwhile(200);
+        }
+        // What has accounts there has one more entry for each of them by now.
+        meanwhile(3000);
+        let id = cluster.ids[odd].to_string();
+        let until = Instant::now() + 2 * HEALED_WITHIN;
+        loop {
+            let groups = cluster.quarantined(odd)?;
+            let Some(group) = groups.first() else { break };
+            cluster.ctl_anywhere(&["shard", "refill", &group.to_string(), "--node", &id])?;
+            ensure!(Instant::now() < until, "{groups:?} stay in quarantine");
+            meanwhile(1000);
+        }
+        let healthy = (0..SIZE.metads).filter(|at| *at != odd);
+        for at in healthy {
+            ensure!(cluster.quarantined(at)?.is_empty(), "node {at} is in quarantine");
+        }
+        Ok(())
+    })?;
+    trial.finish("a database that was changed")
+}
+
 #[test]
 fn partitions_and_loss_between_nodes_lose_nothing() -> anyhow::Result<()> {
     if ran_inside("partitions_and_loss_between_nodes_lose_nothing")? {
@@ -337,15 +379,15 @@ fn full_disks_lose_nothing() -> anyhow::Result<()> {
     trial.under_load(|cluster, _| {
         for _ in 0..if is_long() { 10 } else { 2 } {
             log.fill()?;
-            meanwhile(4000);
+            let full = Instant::now();
+            while cluster.metads[0].is_alive() && full.elapsed() < LOG_ENDS_WITHIN {
+                meanwhile(100);
+            }
             log.free()?;
             // What cannot write its log does not go on; whatever runs it starts it again.
-            let went_on = cluster.metads[0].is_alive();
-            println!("with a full disk under its log node 1 {}", if went_on { "goes on" } else { "ends" });
-            if !went_on {
-                cluster.metads[0].kill();
-                cluster.restart_metad(0)?;
-            }
+            ensure!(!cluster.metads[0].is_alive(), "node 1 goes on with a full disk under its log");
+            cluster.metads[0].kill();
+            cluster.restart_metad(0)?;
             rows.fill()?;
             meanwhile(4000);
             rows.free()?;

@@ -215,6 +215,13 @@ pub(crate) enum ShardCommand {
     Show { group: u64 },
     /// So many more. New accounts go to the emptiest shards.
     Add { count: u32 },
+    /// Gives a replica that is in quarantine the rows of another member.
+    Refill {
+        group: u64,
+        /// The replica's node.
+        #[arg(long)]
+        node: u64,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,10 +13,12 @@ use serde::{Deserialize, Serialize};
 mod cluster;
 mod listen;
 mod peers;
+mod raft;
 
 pub(crate) use cluster::{Admin, Cluster, Database, Role};
 pub(crate) use listen::ListenOn;
 pub(crate) use peers::Network;
+pub(crate) use raft::Raft;
 
 /// Prefix of environment variables that set keys.
 const ENVIRONMENT_PREFIX: &str = "BUZON_";
@@ -34,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) cluster: Cluster,
     /// A metadata node's own Postgres; a standalone server has SQLite.
     pub(crate) database: Database,
+    pub(crate) raft: Raft,
     pub(crate) admin: Admin,
     pub(crate) tls: Tls,
     pub(crate) imap: Imap,
@@ -182,6 +185,7 @@ impl Default for Config {
             listen: Listen::default(),
             cluster: Cluster::default(),
             database: Database::default(),
+            raft: Raft::default(),
             admin: Admin::default(),
             tls: Tls::default(),
             imap: Imap::default(),
@@ -299,6 +303,7 @@ impl Config {
             "imap.autologout_seconds is {}: RFC 9051 section 5.4 asks for at least 1800",
             self.imap.autologout_seconds
         );
+        self.raft.validate()?;
         let largest = self.imap.message_bytes_max.max(self.lmtp.message_bytes_max);
         ensure!(
             self.memory.incoming_bytes_max >= largest,
@@ -387,6 +392,8 @@ mod tests {
     fn values_that_do_not_fit_together_are_refused() {
         assert!(parse("[tls]\nkey = \"k\"", &[]).unwrap_err().contains("tls.certificate"));
         assert!(parse("[imap]\nautologout_seconds = 60", &[]).unwrap_err().contains("1800"));
+        assert!(parse("[raft]\nlog_file_bytes = 1000", &[]).unwrap_err().contains("raft.log_file_bytes"));
+        assert!(parse("[raft]\nlog_bytes_max = 100000000", &[]).unwrap_err().contains("4 files"));
         assert!(parse("[lmtp]\npeers = [\"10.0.0.0/33\"]", &[]).unwrap_err().contains("10.0.0.0/33"));
     }
 

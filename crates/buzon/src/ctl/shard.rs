@@ -1,7 +1,7 @@
 //! `buzon ctl shard` and `buzon ctl rebalance`.
 
 use buzon_proto::pb::admin::v1::{
-    AddShardsRequest, GetShardRequest, ListShardsRequest, RebalanceRequest, Shard,
+    AddShardsRequest, GetShardRequest, ListShardsRequest, RebalanceRequest, RefillReplicaRequest, Shard,
 };
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::cli::ShardCommand;
 
 const COLUMNS: &[&str] =
     &["group", "kind", "leader", "term", "voters", "learners", "voters_wanted", "accounts"];
-const REPLICA_COLUMNS: &[&str] = &["node", "role", "leads", "last", "applied"];
+const REPLICA_COLUMNS: &[&str] = &["node", "role", "leads", "last", "applied", "quarantined"];
 
 pub(super) async fn run(admin: &mut Admin, command: ShardCommand) -> anyhow::Result<Output> {
     match command {
@@ -29,6 +29,7 @@ pub(super) async fn run(admin: &mut Admin, command: ShardCommand) -> anyhow::Res
                     json!(shard.leader == it.node),
                     json!(it.last),
                     json!(it.applied),
+                    json!(it.in_quarantine),
                 ]
             };
             Ok(Output::Rows(REPLICA_COLUMNS, shard.replicas.iter().map(replica).collect()))
@@ -40,6 +41,10 @@ pub(super) async fn run(admin: &mut Admin, command: ShardCommand) -> anyhow::Res
             let request = AddShardsRequest { count, shards_before };
             let groups = admin.add_shards(request).await?.into_inner().groups;
             Ok(Output::One(vec![("groups", json!(groups))]))
+        }
+        ShardCommand::Refill { group, node } => {
+            admin.refill_replica(RefillReplicaRequest { group, node }).await?;
+            Ok(Output::One(vec![("group", json!(group)), ("node", json!(node)), ("refill", json!("begun"))]))
         }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use buzon_consensus::log::options::LogOptions;
 use buzon_consensus::node::{Node, NodeOptions};
 use buzon_meta_client::meta::{Meta, Options as MetaOptions};
 use buzon_meta_store::error::StoreError;
@@ -141,7 +140,7 @@ pub(super) struct Opened {
 /// Opens database and log and starts the groups that are in them.
 pub(super) async fn open(base: &Base) -> anyhow::Result<Opened> {
     let store: Arc<dyn MetaStore> = Arc::new(database(&base.config).await?);
-    let mut options = NodeOptions::new(base.host.owner(), LogOptions::new(base.data_dir.join("log")));
+    let mut options = NodeOptions::new(base.host.owner(), base.config.raft.log(&base.data_dir.join("log")));
     options.cache_bytes_max = usize::try_from(base.config.memory.metadata_cache_bytes).unwrap_or(usize::MAX);
     options.connector = base.connector();
     let node = Node::open(options, Arc::clone(&store)).await.context("open the raft log")?;

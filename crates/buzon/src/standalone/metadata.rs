@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use buzon_consensus::log::identity::LogOwner;
-use buzon_consensus::log::options::LogOptions;
 use buzon_consensus::node::{Node, NodeOptions};
 use buzon_meta_client::meta::{Meta, Options as MetaOptions};
 use buzon_meta_store::sqlite::SqliteStore;
@@ -53,7 +52,7 @@ impl Metadata {
             node: NodeId(identity.node),
             incarnation: identity.incarnation,
         };
-        let mut options = NodeOptions::new(owner, LogOptions::new(data_dir.join("log")));
+        let mut options = NodeOptions::new(owner, config.raft.log(&data_dir.join("log")));
         options.cache_bytes_max = usize::try_from(config.memory.metadata_cache_bytes).unwrap_or(usize::MAX);
         let node = Node::open(options, store.clone()).await.context("open the raft log")?;
         ensure!(
