@@ -7,6 +7,7 @@
 //! This file is what openraft calls; the work is in `machine` (one group's state) and `snapshot`.
 
 mod machine;
+mod points;
 mod rows;
 mod snapshot;
 mod view;
@@ -21,6 +22,7 @@ use openraft::storage::{ApplyResponder, RaftSnapshotBuilder, RaftStateMachine, S
 use openraft::type_config::alias::SnapshotOf;
 
 pub(crate) use self::machine::{ApplyError, Machine, MachineParts};
+pub(crate) use self::points::Point;
 pub(crate) use self::snapshot::{SnapshotData, Staged};
 pub use self::view::View;
 use crate::record;

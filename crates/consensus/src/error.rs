@@ -164,6 +164,9 @@ pub enum OpenError {
     /// This node does not carry the group any more ([`crate::node::Node::remove_group`]).
     #[error("group {0} was removed from this node")]
     Removed(GroupId),
+    /// Its rows are those of the majority, as far as is known: there is no reason to replace them.
+    #[error("group {0} is not in quarantine on this node")]
+    NotInQuarantine(GroupId),
     /// The node is closing, or the group is being removed from it.
     #[error("the node is closed")]
     Closed,

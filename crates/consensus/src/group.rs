@@ -25,7 +25,9 @@ pub use self::membership::{ChangeError, Member, Rest};
 use self::queue::Queue;
 use crate::apply::{Machine, View};
 use crate::error::{self, ProposeError, ReadError};
+use crate::log::LogError;
 use crate::pulse::Pulse;
+use crate::quarantine::{self, Quarantine};
 use crate::record;
 use crate::type_config::{LogCommand, LogId, Raft, TypeConfig, Written};
 
@@ -68,6 +70,8 @@ pub struct GroupStatus {
     pub proposals: usize,
     /// Nobody uses it, and it costs next to nothing.
     pub rests: bool,
+    /// This node's rows are not those of the majority: it serves nobody.
+    pub quarantine: Option<Quarantine>,
     /// Voters and learners with their addresses.
     pub members: BTreeMap<NodeId, String>,
     /// The voters among them; of both sets while they change.
@@ -142,6 +146,9 @@ impl Group {
         {
             return Err(ProposeError::FeatureLevel { level: level.0, known: FEATURE_LEVEL_MAX.0 });
         }
+        if self.machine.quarantine().is_some() {
+            return Err(ProposeError::NotLeader { leader: self.another_leader() });
+        }
         let encoded = buzon_proto::log::encode_entry(entry);
         if encoded.len() > ENTRY_BYTES_MAX {
             return Err(ProposeError::TooLarge { bytes: encoded.len() });
@@ -170,6 +177,9 @@ impl Group {
         at: ReadAt,
         needs: impl Fn(&State) -> Vec<Need> + Send,
     ) -> Result<View, ReadError> {
+        if self.machine.quarantine().is_some() {
+            return Err(ReadError::NotLeader { leader: self.another_leader() });
+        }
         let index = match at {
             ReadAt::Linearizable => {
                 self.pulse.touch(&self.raft);
@@ -185,6 +195,32 @@ impl Group {
         let look = self.machine.look(needs).await;
         let guard = look.map_err(|error| ReadError::Unavailable(error.into()))?;
         Ok(View::new(Arc::clone(&self.machine), guard))
+    }
+
+    /// From now on nobody is served from this node's rows, and it does not stand for elections. Nothing happens if the
+    /// digest that was found wrong is not this node's, or not any more.
+    pub(crate) async fn enter_quarantine(&self, quarantine: Quarantine) -> Result<(), LogError> {
+        let (machine, index) = (&self.machine, quarantine.index);
+        if machine.quarantine().is_some() || machine.digest_at(index) != Some(quarantine.found) {
+            return Ok(());
+        }
+        tracing::error!(
+            group = %self.id(), ?quarantine,
+            "the rows of this node are not those of the majority: the group serves nobody here; have a look, then have \
+             them replaced (buzon ctl shard refill)"
+        );
+        machine.set_quarantine(Some(quarantine.clone()));
+        self.raft.runtime_config().elect(false);
+        match machine.log() {
+            Some(log) => quarantine::note(log, Some(&quarantine)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Who leads, unless it is this node.
+    fn another_leader(&self) -> Option<LeaderHint> {
+        let me = self.raft.metrics().borrow_watched().id;
+        self.leader().filter(|leader| leader.node.0 != me)
     }
 
     /// Proposes, also when openraft wants to hear from a quorum before, as after a rest: nothing is written then.
@@ -234,6 +270,7 @@ impl Group {
             purged: position(metrics.purged.map(|id| id.index)),
             proposals: self.queue.taken(),
             rests: self.pulse.rests(),
+            quarantine: self.machine.quarantine(),
             members: nodes.map(|(id, node)| (NodeId(*id), node.addr.clone())).collect(),
             voters: metrics.membership_config.voter_ids().map(NodeId).collect(),
             followers: followers(&metrics),

@@ -11,6 +11,7 @@
 //! ```
 
 mod apply;
+mod audit;
 pub mod error;
 pub mod group;
 mod group_meta;
@@ -18,6 +19,7 @@ pub mod log;
 mod network;
 pub mod node;
 mod pulse;
+pub mod quarantine;
 mod raft_log;
 mod record;
 mod refill;

@@ -17,6 +17,7 @@ use tonic::service::{Interceptor, Routes};
 
 pub use self::options::{NodeOptions, RaftOptions};
 use crate::apply::{Applier, ApplyError, Machine, MachineParts};
+use crate::audit;
 use crate::error::OpenError;
 use crate::group::Group;
 use crate::log::backend::LogBackend;
@@ -26,6 +27,7 @@ use crate::log::raft_engine::RaftEngineLog;
 use crate::log::shared::{AbortProcess, FatalHandler, LogCounts, SharedLog};
 use crate::network::{Heartbeats, Network, Peers, Transport};
 use crate::pulse::Pulse;
+use crate::quarantine;
 use crate::raft_log::RaftLog;
 use crate::refill::{Refill, RefillError};
 use crate::rest::{self, Times};
@@ -78,6 +80,10 @@ impl NodeInner {
 
     pub(crate) fn groups(&self) -> Vec<Group> {
         self.groups.lock().values().cloned().collect()
+    }
+
+    pub(crate) fn peers(&self) -> &Peers {
+        &self.peers
     }
 
     pub(crate) fn heartbeats(&self) -> &Heartbeats {
@@ -137,6 +143,7 @@ impl Node {
         node.refuse_lost_log().await?;
         node.finish_removals().await?;
         tokio::spawn(rest::keep(Arc::downgrade(&node.inner), times, node.inner.stop.clone()));
+        audit::start(&node.inner, node.inner.options.raft.compare_every, node.inner.stop.clone());
         tokio::spawn(relieve(Arc::downgrade(&node.inner), node.inner.stop.clone()));
         Ok(node)
     }
@@ -188,6 +195,7 @@ impl Node {
         let stop = inner.stop.child_token();
         inner.stops.lock().insert(id, stop.clone());
         let machine = self.machine(&log, stop);
+        machine.set_quarantine(quarantine::noted(&log).map_err(|error| failed(error.into()))?);
         self.refill(&machine, &log).await?;
         let raft_log = RaftLog::new(log, Some(Arc::clone(&machine)));
         let pulse = Arc::new(Pulse::new());
@@ -200,6 +208,7 @@ impl Node {
         let (config, applier) = (Arc::clone(&inner.config), Applier::new(Arc::clone(&machine)));
         let raft = Raft::new(inner.owner().node.0, config, network, raft_log, applier).await;
         let group = Group::new(raft.map_err(|error| failed(error.into()))?, machine, pulse);
+        group.raft().runtime_config().elect(group.machine().quarantine().is_none());
         if group.machine().stop().is_cancelled() {
             group.shutdown().await;
             return Err(OpenError::Closed);

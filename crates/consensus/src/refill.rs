@@ -20,6 +20,7 @@ use crate::apply::{ApplyError, Machine, Staged};
 use crate::group_meta::{self, MetaError};
 use crate::log::group::GroupLog;
 use crate::network::{Peers, fetch_snapshot};
+use crate::quarantine;
 use crate::record;
 
 /// Members may be starting themselves; asked again soon, and then less often.
@@ -33,15 +34,24 @@ pub(crate) enum RefillError {
     #[error(transparent)]
     Apply(#[from] ApplyError),
     #[error(
-        "{behind}, and its log knows of no other member that could refill it; put back a copy of the database that stands \
+        "{reason}, and its log knows of no other member that could refill it; put back a copy of the database that stands \
          at or past {needed}, or remove this node from its groups and let it join them anew, with an empty log and \
          database and a new node id"
     )]
-    Alone { behind: ApplyError, needed: u64 },
+    Alone { reason: Reason, needed: u64 },
     #[error("look for the members of group {0} in its log")]
     Members(GroupId, #[source] MetaError),
     #[error("the group is stopping")]
     Stopping,
+}
+
+/// Why rows are not used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Reason {
+    #[error(transparent)]
+    Behind(ApplyError),
+    #[error("the rows, which stand at {applied}, are not those of the majority")]
+    Quarantine { applied: u64 },
 }
 
 /// See the module.
@@ -68,14 +78,23 @@ impl Refill<'_> {
     /// Returns at once if the log can replay what the rows lack. Else it asks members until one has given its rows.
     pub(crate) async fn run(&self) -> Result<(), RefillError> {
         match self.machine.head().await {
+            Ok(head) if self.is_asked_for() => {
+                self.refill(Reason::Quarantine { applied: head.applied.index }).await?;
+                quarantine::note(self.log, None).await.map_err(ApplyError::from)?;
+                self.machine.set_quarantine(None);
+            }
             Ok(_) => {}
-            Err(behind @ ApplyError::Behind { .. }) => self.refill(behind).await?,
+            Err(behind @ ApplyError::Behind { .. }) => self.refill(Reason::Behind(behind)).await?,
             Err(error) => return Err(error.into()),
         }
         Ok(self.machine.fit_log().await?)
     }
 
-    async fn refill(&self, behind: ApplyError) -> Result<(), RefillError> {
+    fn is_asked_for(&self) -> bool {
+        self.machine.quarantine().is_some_and(|quarantine| quarantine.refill)
+    }
+
+    async fn refill(&self, reason: Reason) -> Result<(), RefillError> {
         let group = self.log.group();
         self.refilling.lock().insert(group);
         let _noted = Noted(self.refilling, group);
@@ -85,10 +104,10 @@ impl Refill<'_> {
             // Anew each time: others may be told of while this waits.
             let members = self.others().await?;
             if members.is_empty() {
-                return Err(RefillError::Alone { behind, needed: self.log.view().held.start });
+                return Err(RefillError::Alone { reason, needed: self.log.view().held.start });
             }
             if warned.as_ref() != Some(&members) {
-                tracing::warn!(%group, error = %behind, ?members, "refill the group's rows from another member");
+                tracing::warn!(%group, %reason, ?members, "refill the group's rows from another member");
             }
             if let Some(staged) = self.ask(&members).await? {
                 let index = staged.head.applied.index;

@@ -8,6 +8,7 @@ mod heartbeats;
 mod machine;
 mod members;
 mod proposals;
+mod quarantine;
 mod refill;
 mod rest;
 mod storage_suite;

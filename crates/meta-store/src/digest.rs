@@ -49,7 +49,8 @@ impl Digest {
 
 /// Digests what a group's state is made of: not the part, and not the log id and membership, which are raft's.
 pub(crate) async fn digest(session: &mut impl Session, group: GroupId) -> Result<u128, StoreError> {
-    let StoredHead { head, part, time, feature_level, counters } = known_head(session, group).await?;
+    let StoredHead { head, part, time, feature_level, counters, digest: history } =
+        known_head(session, group).await?;
     let mut digest = Digest(OFFSET);
     for number in [
         head.applied.index.cast_signed(),
@@ -71,6 +72,10 @@ pub(crate) async fn digest(session: &mut impl Session, group: GroupId) -> Result
             digest.cell(Some(name.as_bytes()));
             digest.number(Some(number.cast_signed()));
         }
+    }
+    if let Some(history) = history {
+        digest.cell(Some(b"digest"));
+        digest.cell(Some(&history.0.to_be_bytes()));
     }
     let mut visit = |table: &'static Table, rows: &Rows| {
         for at in 0..rows.len() {

@@ -59,6 +59,7 @@ const SQLITE: &[Step] = steps![
     "0034_account_place_pages",
     "0035_account_place_cursor",
     "0036_account_move",
+    "0037_head_digest",
 ];
 
 const POSTGRES: &[Step] = steps![
@@ -100,6 +101,7 @@ const POSTGRES: &[Step] = steps![
     "0035_account_place_pages",
     "0036_account_place_cursor",
     "0037_account_move",
+    "0038_head_digest",
 ];
 
 /// Whether `node.reader_min` is there; a new database has no tables.

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use buzon_model::digest::StateDigest;
 use buzon_model::limits::ENTRY_MESSAGES_MAX;
 use buzon_model::scope::{AccountLoaded, Loaded, Need, Seed};
 use buzon_types::id::{AccountId, FeatureLevel, GroupId, MailboxId, MailboxKey, NodeId};
@@ -35,7 +36,7 @@ pub(crate) const BATCHES: [Statement; 2] = [SUMMARIES, TOMBSTONES];
 
 /// The columns of a group's head, in the order that [`head_row`] reads.
 const HEAD: &str = "SELECT group_id, applied, log_id, membership, part, time, feature_level, next_tenant, \
-                    next_account, next_node, next_group, voters_per_shard FROM group_head";
+                    next_account, next_node, next_group, voters_per_shard, digest FROM group_head";
 
 /// A group's head with all that is stored in it.
 #[derive(Debug, Clone)]
@@ -45,6 +46,7 @@ pub(crate) struct StoredHead {
     pub(crate) time: Timestamp,
     pub(crate) feature_level: FeatureLevel,
     pub(crate) counters: DirectoryCounters,
+    pub(crate) digest: Option<StateDigest>,
 }
 
 /// Collects what `decode` makes of each row.
@@ -103,6 +105,10 @@ fn head_row(cells: &dyn Cells) -> Result<StoredHead, StoreError> {
             next_group: GroupId(codec::unsigned(cells, 10, "group_head.next_group")?),
             voters_per_shard: codec::narrow(cells, 11, "group_head.voters_per_shard")?,
         },
+        digest: match cells.bytes(12)? {
+            Some(_) => Some(StateDigest(codec::wide(cells, 12, "group_head.digest")?)),
+            None => None,
+        },
     })
 }
 
@@ -133,8 +139,8 @@ pub(crate) async fn seed(
     let nodes = by(session, &NODE, "true", stored.part, &[], cluster::node).await?;
     let shards = by(session, &SHARD, "true", stored.part, &[], cluster::shard).await?;
     let moves = by(session, &MOVE, "true", stored.part, &[], cluster::pending_move).await?;
-    let StoredHead { time, feature_level, counters, .. } = stored;
-    Ok(Seed { time, feature_level, counters, nodes, shards, moves, instances, records })
+    let StoredHead { time, feature_level, counters, digest, .. } = stored;
+    Ok(Seed { time, feature_level, counters, digest, nodes, shards, moves, instances, records })
 }
 
 /// What a command or a reader needs.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use buzon_model::limits::FEATURE_LEVEL_MAX;
 use buzon_types::id::GroupId;
+use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use crate::cell::{Column, Kind, Rows, Value};
@@ -31,6 +32,8 @@ const HEAD_COLUMNS: &[(&str, Kind)] = &[
     ("next_node", Kind::Int),
     ("next_group", Kind::Int),
     ("voters_per_shard", Kind::Int),
+    // Comes only with a digest: those that do not know it refuse the page, and know no such level either.
+    ("digest", Kind::Bytes),
 ];
 
 /// How long an export may hold its view of the database: it keeps Postgres from vacuuming and SQLite from
@@ -59,16 +62,20 @@ pub(crate) async fn export<D: Database>(
 }
 
 fn head_page(stored: &StoredHead) -> Page {
-    let mut rows = Rows::new(HEAD_COLUMNS.iter().map(|column| column.1));
-    rows.row()
-        .int(stored.time.0)
+    let columns = &HEAD_COLUMNS[..HEAD_COLUMNS.len() - usize::from(stored.digest.is_none())];
+    let mut rows = Rows::new(columns.iter().map(|column| column.1));
+    let mut row = rows.row();
+    row.int(stored.time.0)
         .int(stored.feature_level.0)
         .unsigned(stored.counters.next_tenant.0)
         .unsigned(stored.counters.next_account.0)
         .unsigned(stored.counters.next_node.0)
         .unsigned(stored.counters.next_group.0)
         .int(stored.counters.voters_per_shard);
-    page::encode(HEAD_TABLE, HEAD_COLUMNS, &rows)
+    if let Some(digest) = stored.digest {
+        row.wide(digest.0);
+    }
+    page::encode(HEAD_TABLE, columns, &rows)
 }
 
 /// Begins to stage a snapshot; what an earlier one left behind goes first.
@@ -154,6 +161,14 @@ fn number(head: &Rows, at: usize) -> Option<i64> {
     }
 }
 
+/// The state digest of the first page, if the group has one.
+fn digest(head: &Rows) -> Option<Bytes> {
+    match head.columns.get(HEAD_COLUMNS.len() - 1) {
+        Some(Column::Bytes(cells)) => cells.first().cloned().flatten(),
+        _ => None,
+    }
+}
+
 impl<D: Database> Staging<D> {
     /// Gives the part a state if it is still staged; it is locked, or stays so, until the transaction ends.
     async fn move_on(&self, session: &mut D::Session, to: PartState) -> Result<bool, StoreError> {
@@ -188,6 +203,7 @@ impl<D: Database> Staging<D> {
             Value::from(number(4).unwrap_or(1)),
             Value::from(number(5).unwrap_or(1)),
             Value::from(number(6).unwrap_or(0)),
+            Value::Bytes(digest(stored)),
         ];
         session.execute(include_str!("../queries/group/install.sql"), &values).await?;
         if let Some(part) = old_part {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use buzon_model::change::Change;
+use buzon_model::digest::StateDigest;
 use buzon_model::reply::Outcome;
 use buzon_model::row::{AddressRow, DomainRow, NodeRow, PlacementRow, ShardRow, TenantRow, Tombstone};
 use buzon_model::scope::{Loaded, Need, Seed};
@@ -59,6 +60,8 @@ pub struct Batch<'a> {
     pub membership: Option<Bytes>,
     /// In order.
     pub changes: &'a [Change],
+    /// The group's state digest after them, once it has one.
+    pub digest: Option<StateDigest>,
 }
 
 /// Encodes outcomes for the records' rows; their format belongs to the wire crate.

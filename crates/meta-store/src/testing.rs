@@ -161,6 +161,17 @@ impl TestPostgres {
         }
     }
 
+    /// Runs one statement in the database of [`TestPostgres::options`]; how many rows it touched.
+    ///
+    /// # Panics
+    /// If the server does not take it.
+    pub async fn execute(&self, sql: &'static str) -> u64 {
+        let mut connection = self.options().connect_options().connect().await.expect("connect");
+        let done = connection.execute(sql).await.expect("execute the statement");
+        connection.close().await.expect("close");
+        done.rows_affected()
+    }
+
     /// What the server has said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()

@@ -3,7 +3,7 @@
 use buzon_types::id::GroupId;
 use std::ops::ControlFlow;
 
-use crate::cell::Value;
+use crate::cell::{Value, wide};
 use crate::codec;
 use crate::database::{Database, Session};
 use crate::error::StoreError;
@@ -120,6 +120,7 @@ async fn advance(
         Value::Int(head.counters.map(|counters| counters.next_node.0.cast_signed())),
         Value::Int(head.counters.map(|counters| counters.next_group.0.cast_signed())),
         Value::Int(head.counters.map(|counters| counters.voters_per_shard.into())),
+        Value::Bytes(batch.digest.map(|digest| wide(digest.0))),
     ];
     let mut part = None;
     session

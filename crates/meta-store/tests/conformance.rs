@@ -12,6 +12,7 @@ use buzon_meta_store::sqlite::SqliteStore;
 use buzon_meta_store::store::{Applied, Batch, GroupHead, Identity, MetaStore, Page};
 use buzon_meta_store::testing::TestPostgres;
 use buzon_model::change::Change;
+use buzon_model::digest::StateDigest;
 use buzon_model::limits::FEATURE_LEVEL_MAX;
 use buzon_types::id::{AccountId, DIRECTORY, FeatureLevel, GroupId, TenantId};
 use buzon_types::time::Timestamp;
@@ -45,7 +46,7 @@ async fn commit(store: &Store, group: GroupId, at: u64, changes: &[Change]) -> R
     let log_id = Bytes::from(format!("log {}", at + 1));
     let applied = Applied { index: at + 1, log_id };
     let membership = at.is_multiple_of(3).then(|| Bytes::from(format!("members {at}")));
-    store.commit(Batch { group, expected_index: at, applied, membership, changes }).await
+    store.commit(Batch { group, expected_index: at, applied, membership, changes, digest: None }).await
 }
 
 /// Writes so many random batches, then checks all rows.
@@ -328,6 +329,33 @@ async fn a_snapshot_of_a_later_feature_level_is_refused(store: &Store) {
     assert_eq!(store.head(group).await.unwrap(), None);
 }
 
+async fn a_digest_is_kept_and_goes_with_the_rows(store: &Store) {
+    let (source, copy) = (GroupId(191), GroupId(192));
+    store.create_group(source).await.unwrap();
+    assert_eq!(store.seed(source).await.unwrap().digest, None);
+    let without = store.digest(source).await.unwrap();
+    let digest = Some(StateDigest(1 << 127 | 7));
+    let commit = async |at: u64, digest| {
+        let applied = Applied { index: at + 1, log_id: Bytes::new() };
+        let (group, membership, changes) = (source, None, &[][..]);
+        store
+            .commit(Batch { group, expected_index: at, applied, membership, changes, digest })
+            .await
+            .unwrap();
+    };
+    commit(0, digest).await;
+    commit(1, None).await;
+    assert_eq!(store.seed(source).await.unwrap().digest, digest);
+    assert_ne!(store.digest(source).await.unwrap(), without);
+    let (head, pages) = export(store, source).await;
+    let install = store.begin_install(copy).await.unwrap();
+    for page in pages {
+        install.page(page).await.unwrap();
+    }
+    install.finish(GroupHead { group: copy, ..head }).await.unwrap();
+    assert_eq!(store.seed(copy).await.unwrap().digest, digest);
+}
+
 async fn suite(store: &Store) {
     rows_written_are_rows_read(store).await;
     a_batch_for_another_index_changes_nothing(store).await;
@@ -342,6 +370,7 @@ async fn suite(store: &Store) {
     an_export_can_be_stopped(store).await;
     a_snapshot_without_its_head_is_refused(store).await;
     a_snapshot_of_a_later_feature_level_is_refused(store).await;
+    a_digest_is_kept_and_goes_with_the_rows(store).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,7 +42,9 @@ async fn open_server(options: &PostgresOptions) -> Store {
 
 async fn commit(store: &Store, at: u64, changes: &[Change]) -> Result<(), StoreError> {
     let applied = Applied { index: at + 1, log_id: Bytes::from((at + 1).to_string()) };
-    store.commit(Batch { group: GROUP, expected_index: at, applied, membership: None, changes }).await
+    store
+        .commit(Batch { group: GROUP, expected_index: at, applied, membership: None, changes, digest: None })
+        .await
 }
 
 async fn applied(store: &Store) -> u64 {

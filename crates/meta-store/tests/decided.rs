@@ -198,7 +198,14 @@ async fn fill(store: &Store, state: &mut State, command: &Command) {
 async fn commit(store: &Store, from: u64, to: u64, changes: &[Change]) {
     let applied = Applied { index: to, log_id: Bytes::new() };
     store
-        .commit(Batch { group: GROUP, expected_index: from, applied, membership: None, changes })
+        .commit(Batch {
+            group: GROUP,
+            expected_index: from,
+            applied,
+            membership: None,
+            changes,
+            digest: None,
+        })
         .await
         .unwrap();
 }

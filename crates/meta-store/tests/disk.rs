@@ -24,7 +24,16 @@ async fn open(path: &Path) -> Arc<dyn MetaStore> {
 
 async fn commit(store: &Arc<dyn MetaStore>, at: u64) -> Result<(), StoreError> {
     let applied = Applied { index: at + 1, log_id: Bytes::from_static(b"id") };
-    store.commit(Batch { group: GROUP, expected_index: at, applied, membership: None, changes: &[] }).await
+    store
+        .commit(Batch {
+            group: GROUP,
+            expected_index: at,
+            applied,
+            membership: None,
+            changes: &[],
+            digest: None,
+        })
+        .await
 }
 
 #[tokio::test]

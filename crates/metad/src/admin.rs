@@ -179,6 +179,7 @@ calls! {
     get_shard, "GetShard": GetShardRequest -> Shard = shard::get;
     add_shards, "AddShards": AddShardsRequest -> AddShardsResponse = shard::add;
     rebalance, "Rebalance": RebalanceRequest -> RebalanceResponse = shard::rebalance;
+    refill_replica, "RefillReplica": RefillReplicaRequest -> RefillReplicaResponse = shard::refill;
     upgrade_status, "UpgradeStatus": UpgradeStatusRequest -> UpgradeStatusResponse = upgrade::status;
     finalize_upgrade, "FinalizeUpgrade": FinalizeUpgradeRequest -> FinalizeUpgradeResponse = upgrade::finalize;
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use buzon_consensus::error::OpenError;
 use buzon_consensus::group::{ChangeError, Group, Member};
 use buzon_consensus::node::Node;
 use buzon_model::limits::FEATURE_LEVEL_MAX;
@@ -208,6 +209,20 @@ impl Cluster {
         group.transfer_leader(NodeId(request.to)).await.map_err(|error| failed(&error))?;
         Ok(pb::TransferLeaderResponse {})
     }
+
+    async fn refill(&self, request: pb::RefillGroupRequest) -> Result<pb::RefillGroupResponse, CallError> {
+        let (node, group) = (self.node()?, GroupId(request.group));
+        // Goes on when the caller is gone: there may be many rows.
+        let refill = tokio::spawn(async move { node.refill_group(group).await });
+        match tokio::time::timeout(START_TIME_MAX, refill).await {
+            Ok(Ok(Err(error @ OpenError::NotInQuarantine(_)))) => {
+                Err(CallError::new(ErrorCode::Precondition, error.to_string()))
+            }
+            Ok(Ok(Err(error))) => Err(failed(&error)),
+            Ok(Err(error)) => Err(failed(&error)),
+            Ok(Ok(Ok(_))) | Err(_) => Ok(pb::RefillGroupResponse {}),
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -260,6 +275,13 @@ impl ClusterService for Cluster {
     ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
         Ok(Response::new(self.transfer(request.into_inner()).await?))
     }
+
+    async fn refill_group(
+        &self,
+        request: Request<pb::RefillGroupRequest>,
+    ) -> Result<Response<pb::RefillGroupResponse>, Status> {
+        Ok(Response::new(self.refill(request.into_inner()).await?))
+    }
 }
 
 async fn describe_group(group: &Group) -> pb::GroupDescription {
@@ -282,6 +304,7 @@ async fn describe_group(group: &Group) -> pb::GroupDescription {
         members: status.members.clone().into_iter().map(member).collect(),
         is_running: status.is_running,
         feature_level: level,
+        in_quarantine: status.quarantine.is_some(),
     }
 }
 

@@ -46,6 +46,13 @@ pub(crate) fn observe(meter: &Meter, groups: &Arc<dyn Groups>) {
         "Proposals that wait for a majority and for apply",
         |status, _| status.proposals as u64,
     );
+    replicas(
+        meter,
+        groups,
+        "buzon.raft.quarantined",
+        "Whether the replica's rows are not those of the majority, so that it serves nobody: 1 or 0",
+        |status, _| status.in_quarantine.into(),
+    );
     counter(meter, groups, "buzon.log.entries", "{entry}", "Entries written to the log", |log| {
         log.written.entries
     });

@@ -107,6 +107,8 @@ pub struct ReplicaStatus {
     pub term: u64,
     /// Proposals that wait for a majority and for apply.
     pub proposals: usize,
+    /// Its rows are not those of the majority: it serves nobody.
+    pub in_quarantine: bool,
     /// The last entry in the log.
     pub last_log: LogIndex,
     /// The last entry applied.

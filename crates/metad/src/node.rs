@@ -143,6 +143,7 @@ impl Replica for NodeReplica {
             proposals: status.proposals,
             applied: status.applied,
             purged: status.purged,
+            in_quarantine: status.quarantine.is_some(),
             voters: status.voters.into_iter().collect(),
         }
     }

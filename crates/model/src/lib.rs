@@ -10,6 +10,7 @@ mod cache;
 pub mod change;
 pub mod command;
 pub mod decide;
+pub mod digest;
 pub mod event;
 pub mod index;
 pub mod invariants;

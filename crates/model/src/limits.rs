@@ -8,8 +8,10 @@ pub const FEATURE_LEVEL_FIRST: FeatureLevel = FeatureLevel(1);
 pub const FEATURE_LEVEL_CLUSTER: FeatureLevel = FeatureLevel(2);
 /// Accounts move between shards.
 pub const FEATURE_LEVEL_MOVES: FeatureLevel = FeatureLevel(3);
+/// Groups keep a digest of what their entries changed ([`crate::digest`]).
+pub const FEATURE_LEVEL_DIGEST: FeatureLevel = FeatureLevel(4);
 /// The highest that this program knows (DESIGN D10).
-pub const FEATURE_LEVEL_MAX: FeatureLevel = FEATURE_LEVEL_MOVES;
+pub const FEATURE_LEVEL_MAX: FeatureLevel = FEATURE_LEVEL_DIGEST;
 /// No log entry touches more messages (DESIGN D3), so that apply never holds up a group for long.
 pub const ENTRY_MESSAGES_MAX: u32 = 2_000;
 /// No log entry is larger once encoded (DESIGN D3).

@@ -10,6 +10,7 @@ use buzon_types::request::InstanceId;
 use buzon_types::time::Timestamp;
 use buzon_types::uid_set::UidSet;
 
+use crate::digest::StateDigest;
 use crate::reply::Outcome;
 use crate::row::{
     AccountRow, AddressRow, DirectoryCounters, DomainRow, MailboxRow, MessageRow, MoveRow, NodeRow,
@@ -88,6 +89,8 @@ pub struct Seed {
     pub time: Timestamp,
     /// What `decide` does.
     pub feature_level: FeatureLevel,
+    /// The state digest after the last entry, once the group has one.
+    pub digest: Option<StateDigest>,
     /// What the directory counts from; unused in a shard.
     pub counters: DirectoryCounters,
     /// Open instances with the mark below which their records are gone.

@@ -103,6 +103,7 @@ impl Rows {
             time: self.time,
             feature_level: self.feature_level,
             counters: self.counters,
+            digest: None,
             nodes: self.nodes.values().cloned().collect(),
             shards: self.shards.values().cloned().collect(),
             moves: self.moves.values().cloned().collect(),

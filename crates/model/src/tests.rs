@@ -4,6 +4,7 @@ mod accounts;
 mod cache;
 mod cluster;
 mod dedup;
+mod digest;
 mod directory;
 mod events;
 mod group;

@@ -29,10 +29,8 @@ const OF_OTHERS: [&str; 4] =
     ["up", "ALERTS", "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"];
 /// Labels that scraping adds, in this place or in Kubernetes.
 const OF_TARGETS: [&str; 3] = ["namespace", "job", "instance"];
-/// Metrics that no server tells yet: the quarantine of replicas is not built. An alert and a panel wait for it.
-const NOT_YET: [&str; 1] = ["buzon_raft_quarantined"];
 /// Panels that show nothing here: there is no kubelet.
-const EMPTY_HERE: [&str; 2] = ["Free on the database's volume", "Quarantined"];
+const EMPTY_HERE: [&str; 1] = ["Free on the database's volume"];
 
 /// Some of everything through one front-end: mail, sessions, things that go wrong.
 fn work(cluster: &Cluster, front: usize) -> anyhow::Result<()> {
@@ -135,10 +133,6 @@ fn check(prometheus: &Prometheus, expression: &str) -> anyhow::Result<()> {
 fn labels_of(prometheus: &Prometheus, selector: &Selector) -> anyhow::Result<BTreeSet<String>> {
     let metric = &selector.metric;
     let series = prometheus.query(metric)?;
-    if NOT_YET.contains(&metric.as_str()) {
-        ensure!(series.is_empty(), "{metric} is there: strike it from NOT_YET and document it");
-        return Ok(selector.matchers.iter().map(|(label, _, _)| label.clone()).collect());
-    }
     ensure!(!series.is_empty(), "no metric {metric}");
     let labels: BTreeSet<String> =
         series.iter().filter_map(|it| it["metric"].as_object()).flat_map(|it| it.keys().cloned()).collect();

@@ -8,8 +8,9 @@ use buzon_meta_store::store::{Applied, Batch, GroupHead, MetaStore};
 use buzon_model::change::Change;
 use buzon_model::command::Entry as Command;
 use buzon_model::decide::decide;
+use buzon_model::digest::StateDigest;
 use buzon_model::event::events;
-use buzon_model::limits::FEATURE_LEVEL_MAX;
+use buzon_model::limits::{FEATURE_LEVEL_DIGEST, FEATURE_LEVEL_MAX};
 use buzon_model::read::{AccountEvent, EventKind};
 use buzon_model::reply::Outcome;
 use buzon_model::scope::Need;
@@ -22,10 +23,12 @@ use tokio::sync::{RwLock, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::first_index;
+use super::points::{self, Point, Points};
 use super::rows::LOAD_ROUNDS_MAX;
 use crate::log::LogError;
 use crate::log::group::GroupLog;
 use crate::log::shared::FatalHandler;
+use crate::quarantine::Quarantine;
 use crate::record::{self, RecordError};
 use crate::type_config::{Entry, StoredMembership};
 
@@ -116,6 +119,8 @@ pub(crate) struct MachineParts {
 pub(crate) struct Loaded {
     pub(crate) state: State,
     pub(crate) head: GroupHead,
+    /// After the last entry, decided or committed.
+    pub(super) digest: Option<StateDigest>,
     /// Rows may be loaded into this state only while the server is the same.
     pub(super) server: u64,
 }
@@ -131,6 +136,9 @@ pub(crate) struct Machine {
     /// The newest membership that the rows know, encoded; empty before the first.
     pub(super) membership: parking_lot::Mutex<Bytes>,
     events: broadcast::Sender<AccountEvent>,
+    pub(super) points: parking_lot::Mutex<Points>,
+    /// Set while the rows are not those of the majority.
+    quarantine: watch::Sender<Option<Quarantine>>,
     /// See [`super::snapshot::InstallTurn`].
     pub(super) installing: Arc<tokio::sync::Mutex<()>>,
 }
@@ -141,6 +149,7 @@ struct Pending {
     changes: Vec<Change>,
     applied: Option<Applied>,
     membership: Option<Bytes>,
+    points: Vec<Point>,
 }
 
 impl Machine {
@@ -152,6 +161,8 @@ impl Machine {
             durable: watch::Sender::new(0),
             membership: parking_lot::Mutex::default(),
             events: broadcast::Sender::new(EVENTS_MAX),
+            points: parking_lot::Mutex::default(),
+            quarantine: watch::Sender::new(None),
             installing: Arc::default(),
         }
     }
@@ -180,6 +191,26 @@ impl Machine {
 
     pub(crate) fn events(&self) -> broadcast::Receiver<AccountEvent> {
         self.events.subscribe()
+    }
+
+    /// The state digest after an entry, if it is known.
+    pub(crate) fn digest_at(&self, index: LogIndex) -> Option<StateDigest> {
+        self.points.lock().at(index)
+    }
+
+    /// What other replicas can be asked about.
+    pub(crate) fn points(&self) -> Vec<Point> {
+        self.points.lock().latest().collect()
+    }
+
+    /// In what the rows differ from those of the majority, if that was found.
+    pub(crate) fn quarantine(&self) -> Option<Quarantine> {
+        self.quarantine.borrow().clone()
+    }
+
+    /// Nobody is served from these rows from now on, or all are again.
+    pub(crate) fn set_quarantine(&self, quarantine: Option<Quarantine>) {
+        self.quarantine.send_replace(quarantine);
     }
 
     /// Where the rows stand, however long the database is away.
@@ -314,13 +345,17 @@ impl Machine {
                     GroupHead { group, applied, membership: Bytes::new() }
                 }
             };
-            let state = State::new(group, store.seed(group).await?);
-            Ok(Loaded { state, head, server })
+            let seed = store.seed(group).await?;
+            let digest = seed.digest;
+            Ok(Loaded { state: State::new(group, seed), head, digest, server })
         };
         let loaded = load.await.map_err(|error| self.store_error(error))?;
         self.check_feature_level(loaded.state.feature_level())?;
         self.check_against_log(&loaded.head)?;
         *self.membership.lock() = loaded.head.membership.clone();
+        if let Some(digest) = loaded.digest {
+            self.points.lock().reached(Point { index: LogIndex(loaded.head.applied.index), digest }, &[]);
+        }
         Ok(loaded)
     }
 
@@ -387,6 +422,10 @@ impl Machine {
                 pending.membership = Some(record::encode(&record::stored_membership(&stored)));
             }
             pending.applied = Some(record::applied(&entry.log_id()));
+            let index = record::position(&entry.log_id());
+            if let Some(digest) = loaded.digest.filter(|_| points::is_kept(index)) {
+                pending.points.push(Point { index, digest });
+            }
         }
         self.commit(loaded, pending).await?;
         loaded.state.shrink(self.parts.cache_bytes_max);
@@ -434,6 +473,7 @@ impl Machine {
         }
         let decision = decide(&loaded.state, command);
         loaded.state.absorb(&decision.changes);
+        loaded.digest = next_digest(loaded, LogIndex(index + 1), &decision.changes);
         pending.changes.extend(decision.changes);
         Ok(decision.outcome)
     }
@@ -446,9 +486,14 @@ impl Machine {
             applied: applied.clone(),
             membership: pending.membership.clone(),
             changes: &pending.changes,
+            digest: loaded.digest,
         };
         self.store().commit(batch).await.map_err(|error| self.store_error(error))?;
         loaded.head.applied = applied;
+        if let Some(digest) = loaded.digest {
+            let head = Point { index: LogIndex(loaded.head.applied.index), digest };
+            self.points.lock().reached(head, &pending.points);
+        }
         if let Some(membership) = pending.membership {
             *self.membership.lock() = membership.clone();
             loaded.head.membership = membership;
@@ -483,5 +528,13 @@ impl Machine {
             self.parts.fatal.fatal(&error);
         }
         ApplyError::Store(self.group(), error)
+    }
+}
+
+/// The digest after a command's entry; the level that has digests begins them.
+fn next_digest(loaded: &Loaded, index: LogIndex, changes: &[Change]) -> Option<StateDigest> {
+    match loaded.digest {
+        Some(digest) => Some(digest.after(index, changes, &buzon_proto::log::encode_outcome)),
+        None => (loaded.state.feature_level() >= FEATURE_LEVEL_DIGEST).then(|| StateDigest::first(index)),
     }
 }

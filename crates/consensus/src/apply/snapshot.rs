@@ -67,6 +67,7 @@ impl Machine {
         let server = store.server_incarnation().await.map_err(store_error)?;
         let mut slot = self.loaded.write().await;
         *slot = None;
+        self.points.lock().forget();
         staged.install.finish(staged.head.clone()).await.map_err(store_error)?;
         drop(slot);
         // openraft purges the log once this returns.

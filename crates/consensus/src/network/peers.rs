@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 
 use buzon_tls::connect::{AddressError, Connector};
+use buzon_types::id::{GroupId, NodeId};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tonic::Status;
 use tonic::transport::Channel;
 
 use super::MESSAGE_BYTES_MAX;
 use crate::log::identity::LogOwner;
 use crate::pb;
 use crate::pb::raft_transport_client::RaftTransportClient;
+use crate::quarantine::{self, Quarantine};
 
 /// See the module.
 pub(crate) struct Peers {
@@ -49,4 +52,31 @@ impl Peers {
         let client = RaftTransportClient::new(channel);
         Ok(client.max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX))
     }
+
+    /// Where a member's state digests stood.
+    pub(crate) async fn digests(
+        &self,
+        (node, address): (NodeId, &str),
+        asked: Vec<pb::AskedDigests>,
+    ) -> Result<Vec<pb::FoundDigest>, Status> {
+        let mut client = self.client(node.0, address).map_err(unreachable)?;
+        let request = pb::DigestsRequest { header: Some(self.header(0, node.0)), asked };
+        Ok(client.digests(request).await?.into_inner().found)
+    }
+
+    /// Tells a member that its rows are not those of the majority.
+    pub(crate) async fn quarantine(
+        &self,
+        (node, address): (NodeId, &str),
+        group: GroupId,
+        quarantine: &Quarantine,
+    ) -> Result<(), Status> {
+        let mut client = self.client(node.0, address).map_err(unreachable)?;
+        let (header, quarantine) = (Some(self.header(group.0, node.0)), Some(quarantine::encode(quarantine)));
+        client.quarantine(pb::QuarantineRequest { header, quarantine }).await.map(drop)
+    }
+}
+
+fn unreachable(error: AddressError) -> Status {
+    Status::unavailable(error.to_string())
 }

@@ -13,12 +13,14 @@ use tonic::{Request, Response, Status, Streaming};
 use self::beats::BeatStream;
 use super::{MESSAGE_BYTES_MAX, snapshot};
 use crate::apply::{SnapshotData, Staged};
+use crate::audit;
 use crate::group::Group;
 use crate::node::NodeInner;
 use crate::pb;
 use crate::pb::append_entries_response::Outcome;
 use crate::pb::raft_transport_server::{RaftTransport, RaftTransportServer};
 use crate::pb::snapshot_part::Part;
+use crate::quarantine;
 use crate::record;
 use crate::type_config::{LogId, TypeConfig, Vote};
 
@@ -132,6 +134,10 @@ impl RaftTransport for Transport {
         let me = request.header.as_ref().map_or(0, |header| header.to);
         let successor = request.successor.unwrap_or(me);
         let group = self.group(request.header)?;
+        if successor == me && group.machine().quarantine().is_some() {
+            let refused = Outcome::Refused(in_quarantine(&group).message().to_owned());
+            return Ok(Response::new(pb::TransferLeaderResponse { outcome: Some(refused) }));
+        }
         let last = request.last.map(record::read_log_id);
         let request = TransferLeaderRequest::new(vote(request.from_leader)?, successor, last);
         let answer = group.raft().handle_transfer_leader(request).await;
@@ -179,9 +185,37 @@ impl RaftTransport for Transport {
     ) -> Result<Response<snapshot::Fetched>, Status> {
         let request = request.into_inner();
         let group = self.group(request.header)?;
+        if group.machine().quarantine().is_some() {
+            return Err(in_quarantine(&group));
+        }
         let at_least = request.at_least.map(record::read_log_id);
         Ok(Response::new(snapshot::fetched(group.machine(), at_least).await?))
     }
+
+    async fn digests(
+        &self,
+        request: Request<pb::DigestsRequest>,
+    ) -> Result<Response<pb::DigestsResponse>, Status> {
+        let request = request.into_inner();
+        let node = self.node(request.header.as_ref())?;
+        Ok(Response::new(audit::answer(&node, &request.asked)))
+    }
+
+    async fn quarantine(
+        &self,
+        request: Request<pb::QuarantineRequest>,
+    ) -> Result<Response<pb::Empty>, Status> {
+        let request = request.into_inner();
+        let group = self.group(request.header)?;
+        let quarantine = request.quarantine.as_ref().and_then(quarantine::decode);
+        let noted = group.enter_quarantine(quarantine.ok_or_else(|| missing("quarantine"))?).await;
+        noted.map_err(|error| stopped(&error))?;
+        Ok(Response::new(pb::Empty {}))
+    }
+}
+
+fn in_quarantine(group: &Group) -> Status {
+    Status::unavailable(format!("group {} is in quarantine here", group.id()))
 }
 
 async fn append(

@@ -51,6 +51,8 @@ pub struct RaftOptions {
     /// A group that nobody used for so long rests: it costs next to nothing until it is used again, and then one round
     /// between its members more. [`Duration::MAX`]: never.
     pub rest_after: Duration,
+    /// Leaders compare the state digests of their groups' members this often.
+    pub compare_every: Duration,
     /// A snapshot is noted after so many entries, so that the log can be purged.
     pub snapshot_entries: u64,
     /// Entries that are kept below the snapshot, for followers that were away.
@@ -70,6 +72,8 @@ impl Default for RaftOptions {
             // Longer than an election takes, so that none begins while one may be going on; short, since resting is
             // what makes many groups cheap.
             rest_after: Duration::from_secs(3),
+            // A replica that went wrong has served nobody (leaders serve); it must be found before it may lead.
+            compare_every: Duration::from_secs(5),
             snapshot_entries: 5_000,
             keep_entries: 10_000,
         }

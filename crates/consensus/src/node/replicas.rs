@@ -15,6 +15,7 @@ use crate::group::Group;
 use crate::group_meta;
 use crate::log::group::GroupLog;
 use crate::pb;
+use crate::quarantine::{self, Quarantine};
 use crate::record;
 
 impl Node {
@@ -71,6 +72,31 @@ impl Node {
             group.machine().close().await;
         }
         self.finish_removal(&log).await
+    }
+
+    /// Replaces the rows of a group that is in quarantine here by another member's. Its core stops meanwhile: to the
+    /// others this node is down. Returns once the group runs again, however long that takes; what was begun goes on when
+    /// the node is opened again.
+    ///
+    /// # Errors
+    /// [`OpenError::NotInQuarantine`], else as [`Node::start_group`].
+    pub async fn refill_group(&self, id: GroupId) -> Result<Group, OpenError> {
+        let turn = Arc::clone(self.inner.starting.lock().entry(id).or_default());
+        let _turn = turn.lock().await;
+        let log = self.inner.log.group(id)?;
+        let noted = quarantine::noted(&log);
+        let noted = noted.map_err(|error| OpenError::Group { group: id, source: error.into() })?;
+        let quarantine = noted.ok_or(OpenError::NotInQuarantine(id))?;
+        quarantine::note(&log, Some(&Quarantine { refill: true, ..quarantine })).await?;
+        if let Some(stop) = self.inner.stops.lock().get(&id) {
+            stop.cancel();
+        }
+        let group = self.inner.groups.lock().remove(&id);
+        if let Some(group) = group {
+            group.shutdown().await;
+            group.machine().close().await;
+        }
+        self.start_in_turn(id).await
     }
 
     /// Whether a group was removed from this node.

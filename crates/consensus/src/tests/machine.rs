@@ -109,7 +109,14 @@ async fn rows_of_a_level_that_is_not_known_are_not_served() {
     bench.machine.store().create_group(DIRECTORY).await.unwrap();
     let changes = [Change::SetFeatureLevel(FeatureLevel(FEATURE_LEVEL_MAX.0 + 1))];
     let applied = Applied { index: 1, log_id: Bytes::new() };
-    let batch = Batch { group: DIRECTORY, expected_index: 0, applied, membership: None, changes: &changes };
+    let batch = Batch {
+        group: DIRECTORY,
+        expected_index: 0,
+        applied,
+        membership: None,
+        changes: &changes,
+        digest: None,
+    };
     bench.machine.store().commit(batch).await.unwrap();
     let error = bench.machine.head().await.unwrap_err();
     assert!(names_the_level(&error), "{error:?}");

@@ -82,7 +82,14 @@ pub(crate) async fn plain(options: &PostgresOptions) -> anyhow::Result<PgConnect
 impl Narrow {
     async fn commit(&mut self, changes: &[Change]) -> anyhow::Result<()> {
         let applied = Applied { index: self.index + 1, log_id: Bytes::new() };
-        let batch = Batch { group: GROUP, expected_index: self.index, applied, membership: None, changes };
+        let batch = Batch {
+            group: GROUP,
+            expected_index: self.index,
+            applied,
+            membership: None,
+            changes,
+            digest: None,
+        };
         self.store.as_ref().expect("open").commit(batch).await?;
         self.index += 1;
         Ok(())

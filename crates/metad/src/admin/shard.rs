@@ -11,7 +11,7 @@ use super::Admin;
 use super::node::{Now, count};
 use super::refusal::{invalid, not_found};
 use crate::cluster::balance::{leaders_to_move, voters_to_change};
-use crate::cluster::seen::members;
+use crate::cluster::seen::{members, present};
 
 /// Far more than anybody adds at once.
 const ADDED_MAX: u32 = 1024;
@@ -76,6 +76,17 @@ pub(super) async fn rebalance(
     })
 }
 
+pub(super) async fn refill(
+    admin: &Admin,
+    request: pb::RefillReplicaRequest,
+) -> Result<pb::RefillReplicaResponse, CallError> {
+    let (wanted, node) = (admin.wanted().await?, NodeId(request.node));
+    let row = present(&wanted.nodes).find(|row| row.id == node);
+    let row = row.ok_or_else(|| not_found("node", &node.to_string()))?;
+    admin.control()?.peers.refill_group(row.address.as_str(), request.group).await?;
+    Ok(pb::RefillReplicaResponse {})
+}
+
 impl Now {
     fn shard(&self, group: GroupId) -> pb::Shard {
         let row = self.wanted.shards.iter().find(|shard| shard.group == group);
@@ -87,6 +98,7 @@ impl Now {
                 votes: member.votes,
                 last: itself.map_or(0, |it| it.last),
                 applied: itself.map_or(0, |it| it.applied),
+                in_quarantine: itself.is_some_and(|it| it.in_quarantine),
             }
         };
         let voters: Vec<NodeId> = match (row, now) {

@@ -244,7 +244,7 @@ pub(crate) fn leaders_to_move(wanted: &Topology, seen: &Seen) -> Vec<(GroupId, N
     moves
         .filter_map(|(group, to)| {
             let (from, now) = seen.led(group).filter(|(from, _)| *from != to)?;
-            let applied = seen.replica(to, group)?.applied;
+            let applied = seen.replica(to, group).filter(|it| !it.in_quarantine)?.applied;
             (applied + BEHIND_MAX >= now.applied).then_some((group, from, to))
         })
         .collect()

@@ -122,6 +122,13 @@ impl Peers {
         let request = pb::TransferLeaderRequest { group, to };
         within(address, CALL_TIME_MAX, client.transfer_leader(request)).await.map(drop)
     }
+
+    pub(crate) async fn refill_group(&self, address: &str, group: u64) -> Result<(), CallError> {
+        let mut client = self.client(address)?;
+        within(address, MEMBERS_TIME_MAX, client.refill_group(pb::RefillGroupRequest { group }))
+            .await
+            .map(drop)
+    }
 }
 
 /// The error names the node.

@@ -112,7 +112,8 @@ impl Replica for TestGroup {
         let decision = decide(&state, &entry);
         let applied = Applied { index: index + 1, log_id: bytes::Bytes::new() };
         let changes = &decision.changes;
-        let batch = Batch { group: self.id, expected_index: index, applied, membership: None, changes };
+        let batch =
+            Batch { group: self.id, expected_index: index, applied, membership: None, changes, digest: None };
         self.store.commit(batch).await.unwrap();
         state.absorb(changes);
         self.applied.send_replace(index + 1);
