@@ -97,6 +97,10 @@ async fn a_follower_that_differs_serves_nobody_until_its_rows_are_replaced() {
 
     // It is not made leader, though it is asked to, and though the leader dies.
     cluster.node(leader).group().transfer_leader(odd).await.unwrap();
+    for _ in 0..50 {
+        assert!(!cluster.node(odd).group().status().leads);
+        tokio::time::sleep(SOON / 10).await;
+    }
     cluster.stop(leader).await;
     let last = propose_domain(&cluster, "b.example").await;
     assert_eq!(cluster.leader().await.leader().unwrap().node, other);
