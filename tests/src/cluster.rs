@@ -51,7 +51,8 @@ pub struct Cluster {
     pub databases: Vec<TestPostgres>,
     /// The object store.
     pub s3: S3,
-    addresses: Vec<String>,
+    /// HOST:PORT of each metadata node.
+    pub addresses: Vec<String>,
     dir: TempDir,
     runtime: Runtime,
 }
@@ -209,6 +210,19 @@ impl Cluster {
         let added = self.ctl_anywhere_but(Some(at), &arguments)?;
         self.ids[at] = added["node"].as_u64().context("a node id")?;
         self.metads[at].wait_line("ready", START_MAX)
+    }
+
+    /// Kills a node and starts it under another address, which the directory is not told: that is for the caller.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn relocate_metad(&mut self, at: usize) -> anyhow::Result<()> {
+        self.metads[at].kill();
+        let mut new = free_addresses(1)?;
+        self.addresses[at] = new.remove(0);
+        let config = self.metad_config(at);
+        self.metads[at].configure(&config)?;
+        self.restart_metad(at)
     }
 
     /// Waits until a node carries voters of shards, as their leaders say.

@@ -56,6 +56,14 @@ impl Process {
         self.environment = variables;
     }
 
+    /// Another configuration for its next start.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn configure(&mut self, config: &str) -> anyhow::Result<()> {
+        Ok(std::fs::write(self.dir.join("buzon.toml"), config)?)
+    }
+
     /// Another build of the binary for its next start.
     pub fn run_binary(&mut self, binary: PathBuf) {
         self.binary = binary;

@@ -59,6 +59,41 @@ fn sessions_stay_and_go_on_when_a_leader_is_killed() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_node_that_got_another_address_is_found_again() -> anyhow::Result<()> {
+    let mut cluster = Cluster::start(SMALL)?;
+    cluster.account("ana@example.com", "word")?;
+    let front = cluster.front(0)?;
+    cluster.relocate_metad(2)?;
+    let (id, address) = (cluster.ids[2].to_string(), cluster.addresses[2].clone());
+    // The node may lead the directory: then the others do not find it, and it is asked itself.
+    let moved = cluster.ctl_anywhere(&["node", "set-address", &id, &address])?;
+    assert_eq!(moved["address"], address);
+    // Twice is once.
+    cluster.ctl_anywhere(&["node", "set-address", &id, &address])?;
+    let until = Instant::now() + Duration::from_secs(60);
+    while cluster.ctl_anywhere(&["rebalance"])?["shards_to_change"] != 0 {
+        assert!(Instant::now() < until, "members are not reached at the new address");
+        std::thread::sleep(Duration::from_millis(200)); // there is no event to wait for
+    }
+    // Without one of the others, each group needs the node that moved.
+    cluster.metads[0].kill();
+    let until = Instant::now() + Duration::from_secs(60);
+    let mut delivered = false;
+    while !delivered {
+        assert!(Instant::now() < until, "nothing is delivered with the node that moved and one more");
+        let replies = Lmtp::connect(front.lmtp)?.deliver(
+            "bob@example.net",
+            &["ana@example.com"],
+            b"Subject: hello\r\n\r\nthere\r\n",
+        )?;
+        delivered = replies.iter().all(|reply| reply.starts_with("250"));
+    }
+    let mut imap = Imap::login(front.imaps, &front.ca, "ana@example.com", "word")?;
+    assert_eq!(imap.ok("STATUS INBOX (MESSAGES)")?.status_items()?["MESSAGES"], 1);
+    cluster.restart_metad(0)
+}
+
+#[test]
 fn leaders_spread_again_once_a_node_is_back() -> anyhow::Result<()> {
     let mut cluster = Cluster::start(SMALL)?;
     let gone = cluster.leader(1)?;

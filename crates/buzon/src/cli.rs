@@ -199,7 +199,8 @@ pub(crate) enum NodeCommand {
         #[arg(long, default_value_t = 3600)]
         timeout: u64,
     },
-    /// The others reach it there from now on: its name or port has changed, its disk has not.
+    /// The others reach it there from now on: its name or port has changed, its disk has not. If it leads the directory, only
+    /// the node itself can be asked.
     SetAddress {
         id: u64,
         /// HOST:PORT, as its cluster.address says.

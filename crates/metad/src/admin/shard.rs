@@ -10,7 +10,7 @@ use buzon_types::id::{DIRECTORY, GroupId, NodeId};
 use super::Admin;
 use super::node::{Now, count};
 use super::refusal::{invalid, not_found};
-use crate::cluster::balance::{leaders_to_move, voters_to_change};
+use crate::cluster::balance::{groups_to_change, leaders_to_move, voters_to_change};
 use crate::cluster::seen::{members, present};
 
 /// Far more than anybody adds at once.
@@ -65,13 +65,9 @@ pub(super) async fn rebalance(
 ) -> Result<pb::RebalanceResponse, CallError> {
     let now = admin.now().await?;
     admin.control()?.look_now.notify_one();
-    let differs = |shard: &&buzon_model::row::ShardRow| {
-        let (_, is) = now.seen.led(shard.group).unzip();
-        is.is_none_or(|is| !members(is, true).iter().eq(&shard.voters))
-    };
-    let moving = now.wanted.shards.iter().filter(differs).count();
+    let differing = groups_to_change(&now.wanted, &now.seen);
     Ok(pb::RebalanceResponse {
-        shards_to_change: count(moving.max(voters_to_change(&now.wanted).len())),
+        shards_to_change: count(differing.max(voters_to_change(&now.wanted).len())),
         leaders_to_move: count(leaders_to_move(&now.wanted, &now.seen).len()),
     })
 }

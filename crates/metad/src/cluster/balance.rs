@@ -141,14 +141,13 @@ impl Balancer {
         let all = members_wanted(wanted, seen);
         let differing = all.into_iter().filter_map(|(group, members)| {
             let (leader, now) = seen.led(group)?;
-            let same =
-                now.members.len() == members.len() && members.iter().all(|it| now.members.contains(it));
             let known: BTreeSet<u64> = now.members.iter().map(|it| it.node).collect();
             let (new, old): (Vec<_>, Vec<_>) =
                 members.iter().cloned().partition(|it| !known.contains(&it.node));
             // Who does not answer cannot learn.
             let can = new.iter().all(|it| seen.node(NodeId(it.node)).is_some());
-            (!same && can).then(|| (seen.node(leader).map(|it| it.address.clone()), group, members, new, old))
+            (!has_members(now, &members) && can)
+                .then(|| (seen.node(leader).map(|it| it.address.clone()), group, members, new, old))
         });
         let steps = differing.take(MOVES_MAX).map(|(leader, group, members, new, old)| async move {
             tracing::info!(%group, ?members, "the group's members change");
@@ -315,6 +314,18 @@ fn is_calm(wanted: &Topology, seen: &Seen) -> bool {
                 now.members.iter().all(|it| seen.replica(NodeId(it.node), group).is_some())
             })
         })
+}
+
+fn has_members(now: &pb::GroupDescription, wanted: &[pb::Member]) -> bool {
+    now.members.len() == wanted.len() && wanted.iter().all(|it| now.members.contains(it))
+}
+
+/// How many groups have other members than they shall have, or members at other addresses, or no leader who says.
+pub(crate) fn groups_to_change(wanted: &Topology, seen: &Seen) -> usize {
+    let is_so = |(group, members): &(GroupId, Vec<pb::Member>)| {
+        seen.led(*group).is_some_and(|(_, now)| has_members(now, members))
+    };
+    members_wanted(wanted, seen).iter().filter(|wanted| !is_so(wanted)).count()
 }
 
 /// The members that each group shall have: a shard the voters that the directory names; the directory itself every node, of
