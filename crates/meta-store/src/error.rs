@@ -33,6 +33,13 @@ pub enum StoreError {
         /// In the database.
         found: u64,
     },
+    /// The group is not here, or no longer: the server restarted before its first transactions were on the disk. Drop
+    /// caches, reload, replay.
+    #[error("group {group} has no rows")]
+    NoRows {
+        /// Which group.
+        group: u64,
+    },
     /// A row holds what no code of ours writes: a human must look.
     #[error("row cannot be read: {what}")]
     Corrupt {

@@ -82,7 +82,7 @@ pub(crate) async fn head(
 
 /// One group that must be there.
 pub(crate) async fn known_head(session: &mut impl Session, group: GroupId) -> Result<StoredHead, StoreError> {
-    head(session, group).await?.ok_or_else(|| codec::corrupt(&format!("group {group} has no rows")))
+    head(session, group).await?.ok_or(StoreError::NoRows { group: group.0 })
 }
 
 fn head_row(cells: &dyn Cells) -> Result<StoredHead, StoreError> {

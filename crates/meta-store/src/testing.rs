@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
+use crate::error::StoreError;
 use crate::postgres::PostgresOptions;
 
 /// How long a server may take to start: it takes some 0.3 s, recovery after a crash and a loaded machine more.
@@ -27,6 +28,11 @@ const SETTINGS: [&str; 6] = [
     "wal_level=replica",
     "max_wal_size=1GB",
 ];
+
+/// What a database answers that is away, for simulated ones.
+pub fn unavailable() -> StoreError {
+    StoreError::Unavailable(sqlx::Error::PoolTimedOut)
+}
 
 /// A running server.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ use buzon_meta_store::testing::TestPostgres;
 use buzon_model::change::Change;
 use buzon_model::digest::StateDigest;
 use buzon_model::limits::FEATURE_LEVEL_MAX;
+use buzon_model::scope::Need;
 use buzon_types::id::{AccountId, DIRECTORY, FeatureLevel, GroupId, TenantId};
 use buzon_types::time::Timestamp;
 use bytes::Bytes;
@@ -87,6 +88,22 @@ async fn a_batch_for_another_index_changes_nothing(store: &Store) {
     }
     assert_eq!(store.digest(GROUP).await.unwrap(), digest);
     check(&**store, GROUP, &generator.mirror).await;
+}
+
+/// As after a server's restart that lost a new group: whoever has it in memory is told, and makes it anew.
+async fn a_group_that_is_not_there_has_no_rows(store: &Store) {
+    let group = GroupId(92);
+    let answers = [
+        commit(store, group, 0, &[]).await,
+        store.seed(group).await.map(drop),
+        store.load(group, &Need::Account(AccountId(1))).await.map(drop),
+    ];
+    for answer in answers {
+        let error = answer.unwrap_err();
+        assert!(matches!(error, StoreError::NoRows { group: 92 }), "{error:?}");
+    }
+    store.create_group(group).await.unwrap();
+    commit(store, group, 0, &[]).await.unwrap();
 }
 
 /// A statement in the middle of the batch fails: nothing of it stays, not even the index.
@@ -359,6 +376,7 @@ async fn a_digest_is_kept_and_goes_with_the_rows(store: &Store) {
 async fn suite(store: &Store) {
     rows_written_are_rows_read(store).await;
     a_batch_for_another_index_changes_nothing(store).await;
+    a_group_that_is_not_there_has_no_rows(store).await;
     a_uid_used_twice_fails_the_whole_batch(store).await;
     groups_do_not_see_each_other(store).await;
     a_head_holds_what_the_last_batch_said(store).await;

@@ -86,7 +86,7 @@ pub(super) async fn position(pool: &PgPool, group: GroupId) -> Result<Position, 
         let query = sqlx::query(include_str!("../../queries/group/position.sql"));
         let row = query.bind(group.0.cast_signed()).fetch_optional(pool).await?;
         let Some(row) = row else {
-            return Err(crate::codec::corrupt(&format!("group {group} has no rows")));
+            return Err(StoreError::NoRows { group: group.0 });
         };
         let number = |at: usize| row.try_get::<i64, _>(at).map(i64::cast_unsigned);
         if let Some(incarnation) = combine(&row, 3)? {
