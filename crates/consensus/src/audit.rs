@@ -23,6 +23,7 @@ use crate::group::{Group, GroupStatus};
 use crate::node::NodeInner;
 use crate::pb;
 use crate::quarantine::{self, Quarantine};
+use crate::task;
 
 /// A member that does not answer in this time is asked again later.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -248,7 +249,7 @@ pub(crate) fn answer(node: &NodeInner, asked: &[pb::AskedDigests]) -> pb::Digest
 
 /// Shares a node between the task and those who look at it.
 pub(crate) fn start(node: &Arc<NodeInner>, every: Duration, stop: CancellationToken) {
-    tokio::spawn(keep(Arc::downgrade(node), every, stop));
+    task::spawn(keep(Arc::downgrade(node), every, stop));
 }
 
 #[cfg(test)]

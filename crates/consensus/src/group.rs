@@ -18,7 +18,7 @@ use buzon_proto::status::LeaderHint;
 use buzon_types::id::{GroupId, LogIndex, NodeId};
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::{Instant as _, RaftMetrics, ReadPolicy};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 use tracing::Instrument as _;
 
 pub use self::membership::{ChangeError, Member, Rest};
@@ -28,8 +28,8 @@ use crate::error::{self, ProposeError, ReadError};
 use crate::log::LogError;
 use crate::pulse::Pulse;
 use crate::quarantine::{self, Quarantine};
-use crate::record;
 use crate::type_config::{LogCommand, LogId, Raft, TypeConfig, Written};
+use crate::{record, task, watch};
 
 /// A read that waits longer for an index than this would be repeated by its client anyway.
 const READ_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -161,7 +161,7 @@ impl Group {
             let _place = place;
             group.write(&LogCommand(encoded)).await
         };
-        let written = tokio::spawn(writing.in_current_span()).await;
+        let written = task::spawn(writing.in_current_span()).await;
         let written = written.map_err(|error| ProposeError::Stopped(error.into()))??;
         let index = record::position(&written.log_id);
         let outcome = written.data.0.ok_or(ProposeError::OutcomeLost)?;

@@ -25,8 +25,12 @@ mod record;
 mod refill;
 mod rest;
 #[cfg(test)]
+mod simulation;
+mod task;
+#[cfg(test)]
 mod tests;
 mod type_config;
+mod watch;
 
 pub use apply::View;
 

@@ -3,7 +3,7 @@
 mod options;
 mod replicas;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use buzon_meta_store::store::{Identity, MetaStore};
@@ -31,6 +31,7 @@ use crate::quarantine;
 use crate::raft_log::RaftLog;
 use crate::refill::{Refill, RefillError};
 use crate::rest::{self, Times};
+use crate::task;
 use crate::type_config::Raft;
 
 /// What was sent to keep followers quiet.
@@ -58,11 +59,11 @@ pub(crate) struct NodeInner {
     peers: Arc<Peers>,
     heartbeats: Arc<Heartbeats>,
     times: Times,
-    groups: Mutex<HashMap<GroupId, Group>>,
+    groups: Mutex<BTreeMap<GroupId, Group>>,
     /// One start at a time of each group: two raft cores over one log would undo each other's promises.
-    starting: Mutex<HashMap<GroupId, Arc<tokio::sync::Mutex<()>>>>,
+    starting: Mutex<BTreeMap<GroupId, Arc<tokio::sync::Mutex<()>>>>,
     /// Ends what waits in a group's start or apply.
-    stops: Mutex<HashMap<GroupId, CancellationToken>>,
+    stops: Mutex<BTreeMap<GroupId, CancellationToken>>,
     /// Groups that wait for rows.
     refilling: Mutex<BTreeSet<GroupId>>,
     fatal: Arc<dyn FatalHandler>,
@@ -142,9 +143,9 @@ impl Node {
         let node = Self { inner: Arc::new(inner) };
         node.refuse_lost_log().await?;
         node.finish_removals().await?;
-        tokio::spawn(rest::keep(Arc::downgrade(&node.inner), times, node.inner.stop.clone()));
+        task::spawn(rest::keep(Arc::downgrade(&node.inner), times, node.inner.stop.clone()));
         audit::start(&node.inner, node.inner.options.raft.compare_every, node.inner.stop.clone());
-        tokio::spawn(relieve(Arc::downgrade(&node.inner), node.inner.stop.clone()));
+        task::spawn(relieve(Arc::downgrade(&node.inner), node.inner.stop.clone()));
         Ok(node)
     }
 
@@ -273,9 +274,7 @@ impl Node {
 
     /// All groups that were started, by id.
     pub fn groups(&self) -> Vec<Group> {
-        let mut groups = self.inner.groups();
-        groups.sort_unstable_by_key(Group::id);
-        groups
+        self.inner.groups()
     }
 
     /// The raft transport of all groups, to be served to the other nodes of the cluster and to nobody else: `only` says
@@ -305,7 +304,7 @@ impl Node {
     /// on the node and its groups are dropped.
     pub async fn close(&self) {
         self.inner.stop.cancel();
-        let groups: Vec<Group> = self.inner.groups.lock().drain().map(|(_, group)| group).collect();
+        let groups: Vec<Group> = std::mem::take(&mut *self.inner.groups.lock()).into_values().collect();
         for group in groups {
             group.shutdown().await;
         }
@@ -339,9 +338,13 @@ impl Node {
     }
 }
 
-/// Steps of a start by themselves.
+/// Steps of a start by themselves, and the transport without a router around it.
 #[cfg(test)]
 impl Node {
+    pub(crate) fn inner(&self) -> &Arc<NodeInner> {
+        &self.inner
+    }
+
     pub(crate) fn group_log(&self, id: GroupId) -> GroupLog {
         self.inner.log.group(id).expect("read the log")
     }
@@ -378,6 +381,7 @@ async fn relieve(node: std::sync::Weak<NodeInner>, stop: CancellationToken) {
     let Some(mut blocking) = node.upgrade().map(|node| node.log.blocking_groups()) else { return };
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             changed = blocking.changed() => if changed.is_err() { return },
         }

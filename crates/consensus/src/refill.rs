@@ -117,8 +117,9 @@ impl Refill<'_> {
             }
             warned = Some(members);
             tokio::select! {
-                () = tokio::time::sleep(wait) => wait = (wait * 2).min(ASK_AGAIN_AFTER_MAX),
+                biased;
                 () = self.stop.cancelled() => return Err(RefillError::Stopping),
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(ASK_AGAIN_AFTER_MAX),
             }
         }
     }
@@ -135,8 +136,9 @@ impl Refill<'_> {
     async fn ask(&self, members: &BTreeMap<NodeId, String>) -> Result<Option<Staged>, RefillError> {
         for (node, address) in members {
             let fetched = tokio::select! {
-                fetched = self.fetch(*node, address) => fetched,
+                biased;
                 () = self.stop.cancelled() => return Err(RefillError::Stopping),
+                fetched = self.fetch(*node, address) => fetched,
             };
             match fetched {
                 Ok(staged) => return Ok(Some(staged)),

@@ -13,7 +13,14 @@ openraft::declare_raft_types!(
         R = Answer,
         NodeId = u64,
         Node = openraft::impls::BasicNode,
+        AsyncRuntime = RaftRuntime,
 );
+
+/// In tests the simulation may say which tasks are whose, and what is random.
+#[cfg(not(test))]
+pub(crate) type RaftRuntime = openraft::impls::TokioRuntime;
+#[cfg(test)]
+pub(crate) type RaftRuntime = crate::simulation::runtime::Runtime;
 
 pub(crate) type LogId = openraft::type_config::alias::LogIdOf<TypeConfig>;
 pub(crate) type LeaderId = openraft::type_config::alias::LeaderIdOf<TypeConfig>;

@@ -19,7 +19,7 @@ use buzon_types::id::{AccountId, FeatureLevel, GroupId, LogIndex};
 use bytes::Bytes;
 use openraft::EntryPayload;
 use openraft::entry::RaftEntry as _;
-use tokio::sync::{RwLock, broadcast, watch};
+use tokio::sync::{RwLock, broadcast};
 use tokio_util::sync::CancellationToken;
 
 use super::first_index;
@@ -31,6 +31,7 @@ use crate::log::shared::FatalHandler;
 use crate::quarantine::Quarantine;
 use crate::record::{self, RecordError};
 use crate::type_config::{Entry, StoredMembership};
+use crate::watch;
 
 /// The first wait after a database error; doubled up to the longest.
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(50);
@@ -94,8 +95,8 @@ impl ApplyError {
     fn is_passing(&self) -> bool {
         match self {
             Self::Store(_, error) => {
-                use StoreError::{AppliedMismatch, Full, Unavailable};
-                matches!(error, Unavailable(_) | Full(_) | AppliedMismatch { .. })
+                use StoreError::{AppliedMismatch, Full, NoRows, Unavailable};
+                matches!(error, Unavailable(_) | Full(_) | AppliedMismatch { .. } | NoRows { .. })
             }
             Self::Restarted(_) => true,
             _ => false,
@@ -285,11 +286,12 @@ impl Machine {
             tracing::warn!(group = %self.group(), %error, cause, "try again after a database error");
         }
         tokio::select! {
+            biased;
+            () = self.parts.stop.cancelled() => Err(ApplyError::Stopping),
             () = tokio::time::sleep(*wait) => {
                 *wait = (*wait * 2).min(RETRY_AFTER_MAX);
                 Ok(())
             }
-            () = self.parts.stop.cancelled() => Err(ApplyError::Stopping),
         }
     }
 

@@ -101,4 +101,10 @@ pub trait LogBackend: Send + Sync + 'static {
     /// Gives files back that hold nothing of value. Returns the groups whose old entries keep files alive:
     /// they should be purged. May run beside `write`.
     fn collect(&self) -> Result<Vec<GroupId>, LogError>;
+
+    /// The disk of a simulation: the log's threads are tasks then. A write is in doubt until it says otherwise.
+    #[cfg(test)]
+    fn simulated(&self) -> Option<std::sync::Arc<crate::simulation::disk::Disk>> {
+        None
+    }
 }

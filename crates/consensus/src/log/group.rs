@@ -7,12 +7,13 @@ use std::sync::Arc;
 use buzon_types::id::GroupId;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::LogError;
 use super::backend::{LogBackend, LogRecord, Operation, StoredGroup};
 use super::queue::{Done, Queue};
 use super::tail::Tail;
+use crate::{task, watch};
 
 /// Entries read from disk in one go; entries are at most 1 MiB, usually a few hundred bytes.
 const READ_ENTRIES_MAX: u64 = 256;
@@ -299,7 +300,7 @@ impl GroupLog {
             }
             Ok(records)
         };
-        let joined = tokio::task::spawn_blocking(work).await;
+        let joined = task::blocking(work).await;
         joined.map_err(|error| LogError::Storage { action: "read", source: error.into() })?
     }
 

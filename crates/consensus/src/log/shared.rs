@@ -1,6 +1,6 @@
 //! The node's log: opened once, shared by all its raft groups.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use buzon_types::id::GroupId;
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
 use super::LogError;
 use super::backend::LogBackend;
@@ -18,6 +17,7 @@ use super::identity::LogOwner;
 use super::options::LogOptions;
 use super::queue::Queue;
 use super::writer::Writer;
+use crate::watch;
 
 /// What happens when a write or an fsync fails, of the log or of the database.
 pub trait FatalHandler: Send + Sync + 'static {
@@ -66,7 +66,7 @@ pub struct LogCounts {
 
 /// The groups that are in use.
 #[derive(Default)]
-pub(super) struct Groups(Mutex<HashMap<GroupId, Arc<GroupState>>>);
+pub(super) struct Groups(Mutex<BTreeMap<GroupId, Arc<GroupState>>>);
 
 impl Groups {
     pub(super) fn close(&self) {
@@ -85,13 +85,20 @@ pub struct SharedLog {
     stats: Arc<Stats>,
     owner: LogOwner,
     blocking: watch::Receiver<Vec<GroupId>>,
-    threads: Arc<Mutex<Option<Threads>>>,
+    workers: Arc<Mutex<Option<Workers>>>,
 }
 
-struct Threads {
-    writer: JoinHandle<()>,
-    collector: JoinHandle<()>,
-    stop_collector: Sender<()>,
+/// Who writes, and who gives files back.
+enum Workers {
+    Threads {
+        writer: JoinHandle<()>,
+        collector: JoinHandle<()>,
+        stop_collector: Sender<()>,
+    },
+    #[cfg(test)]
+    Simulated {
+        writer: tokio::task::JoinHandle<()>,
+    },
 }
 
 impl SharedLog {
@@ -118,21 +125,13 @@ impl SharedLog {
             messages,
             groups: Arc::clone(&groups),
             stats: Arc::clone(&stats),
-            fatal: Arc::clone(&fatal),
+            fatal,
             tail_bytes_max: options.tail_bytes_max,
         };
         let (blocking_sender, blocking) = watch::channel(Vec::new());
-        let (stop_collector, stop) = channel();
-        let (every, files) = (options.collect_every, Arc::clone(&backend));
-        let threads = Threads {
-            writer: thread("raft-log", move || writer.run())?,
-            collector: thread("raft-log-gc", move || {
-                collect(files.as_ref(), every, &stop, &blocking_sender, fatal.as_ref());
-            })?,
-            stop_collector,
-        };
-        let threads = Arc::new(Mutex::new(Some(threads)));
-        Ok(Self { backend, queue, groups, stats, owner, blocking, threads })
+        let workers = Workers::start(writer, options.collect_every, blocking_sender)?;
+        let workers = Arc::new(Mutex::new(Some(workers)));
+        Ok(Self { backend, queue, groups, stats, owner, blocking, workers })
     }
 
     /// Whose log this is.
@@ -186,11 +185,46 @@ impl SharedLog {
     /// Writes what waits, then refuses everything. The files are free when the last handle is dropped.
     pub async fn close(&self) {
         self.queue.stop().await;
-        let Some(threads) = self.threads.lock().take() else { return };
+        let workers = self.workers.lock().take();
+        if let Some(workers) = workers {
+            workers.end().await;
+        }
+    }
+}
+
+impl Workers {
+    fn start(
+        writer: Writer,
+        every: Duration,
+        blocking: watch::Sender<Vec<GroupId>>,
+    ) -> Result<Self, LogError> {
+        let (files, fatal) = (Arc::clone(&writer.backend), Arc::clone(&writer.fatal));
+        #[cfg(test)]
+        if let Some(disk) = files.simulated() {
+            let writer = crate::task::spawn(writer.run_simulated(Arc::clone(&disk)));
+            crate::task::spawn(disk.collect(every, blocking));
+            return Ok(Self::Simulated { writer });
+        }
+        let (stop_collector, stop) = channel();
+        Ok(Self::Threads {
+            writer: thread("raft-log", move || writer.run())?,
+            collector: thread("raft-log-gc", move || {
+                collect(files.as_ref(), every, &stop, &blocking, fatal.as_ref());
+            })?,
+            stop_collector,
+        })
+    }
+
+    async fn end(self) {
+        let (writer, collector, stop_collector) = match self {
+            Self::Threads { writer, collector, stop_collector } => (writer, collector, stop_collector),
+            #[cfg(test)]
+            Self::Simulated { writer } => return drop(writer.await),
+        };
         // An error means that the collector has ended already.
-        let _ = threads.stop_collector.send(());
+        let _ = stop_collector.send(());
         let join = move || {
-            for thread in [threads.writer, threads.collector] {
+            for thread in [writer, collector] {
                 if thread.join().is_err() {
                     tracing::error!("a thread of the raft log panicked");
                 }

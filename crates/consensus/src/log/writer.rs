@@ -1,6 +1,6 @@
 //! The one thread that writes: it takes all that waits, makes it durable with one fsync, and tells everybody.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -42,6 +42,25 @@ impl Writer {
         self.groups.close();
     }
 
+    /// The same as a task, over the disk of a simulation.
+    #[cfg(test)]
+    pub(super) async fn run_simulated(mut self, disk: Arc<crate::simulation::disk::Disk>) {
+        while let Some(message) = self.messages.recv().await {
+            let steps = self.gather(message);
+            let written = match self.write(&steps) {
+                Ok(()) => disk.sync().await,
+                failed => failed,
+            };
+            if let Err(error) = written {
+                // Ends this task too.
+                self.fatal.fatal(&error);
+                return std::future::pending().await;
+            }
+            self.finish(steps);
+        }
+        self.groups.close();
+    }
+
     /// All that waits, in the order of the queue, up to a batch's bounds.
     fn gather(&mut self, first: Message) -> Vec<Step> {
         let (mut steps, mut bytes) = (Vec::new(), 0);
@@ -66,7 +85,7 @@ impl Writer {
             return Ok(());
         }
         let mut batch = WriteBatch::default();
-        let mut flushed = HashMap::new();
+        let mut flushed = BTreeMap::new();
         for step in steps {
             let end = flushed.entry(step.group.id).or_insert_with(|| (&step.group, step.group.flushed()));
             end.1 = flushed_after(end.1, &step.operation);

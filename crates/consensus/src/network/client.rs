@@ -12,11 +12,10 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::type_config::alias::SnapshotOf;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::heartbeats::Heartbeats;
-use super::peers::Peers;
+use super::peers::{Peers, Way};
 use super::snapshot;
 use crate::apply::SnapshotData;
 use crate::pb;
@@ -72,7 +71,7 @@ pub(crate) struct PeerClient {
 }
 
 impl PeerClient {
-    fn client(&self) -> Result<RaftTransportClient<Channel>, RpcError> {
+    fn client(&self) -> Result<RaftTransportClient<Way>, RpcError> {
         let client = self.network.peers.client(self.target, &self.address);
         client.map_err(|error| RpcError::Unreachable(Unreachable::new(&error)))
     }
@@ -153,6 +152,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         let begin = pb::SnapshotBegin { header: self.header(), vote: Some(record::vote(&vote)) };
         let sent = client.install_snapshot(snapshot::pushed(machine, begin));
         tokio::select! {
+            biased;
             // Dropping the call ends the stream, and with it the export.
             closed = cancel => Err(StreamError::Closed(closed)),
             answer = sent => match answer {

@@ -21,6 +21,7 @@ use super::peers::Peers;
 use crate::node::HeartbeatCounts;
 use crate::pb;
 use crate::pb::heartbeat_answer::Result as Answer;
+use crate::task;
 
 /// How long a heartbeat waits for those of other groups. A fifth of the heartbeats' interval at most, so that it does
 /// not make them late; long enough to gather a dozen of the 67 groups that one of three nodes leads of 200.
@@ -109,7 +110,7 @@ impl Heartbeats {
             lane.changed.notify_one();
         }
         if is_first {
-            tokio::spawn(Arc::clone(self).carry(lane));
+            task::spawn(Arc::clone(self).carry(lane));
         }
         answered.await.unwrap_or_else(|_| Err(Status::unavailable("the heartbeat is not answered")))
     }

@@ -15,6 +15,12 @@ use crate::pb;
 use crate::pb::raft_transport_client::RaftTransportClient;
 use crate::quarantine::{self, Quarantine};
 
+/// What a request goes through.
+#[cfg(not(test))]
+pub(super) type Way = Channel;
+#[cfg(test)]
+pub(super) use crate::simulation::network::Way;
+
 /// See the module.
 pub(crate) struct Peers {
     owner: LogOwner,
@@ -35,22 +41,35 @@ impl Peers {
     }
 
     /// A client over the node's one connection.
-    pub(super) fn client(
-        &self,
-        node: u64,
-        address: &str,
-    ) -> Result<RaftTransportClient<Channel>, AddressError> {
+    pub(super) fn client(&self, node: u64, address: &str) -> Result<RaftTransportClient<Way>, AddressError> {
+        let way = self.way(node, address)?;
+        let client = RaftTransportClient::new(way);
+        Ok(client.max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX))
+    }
+
+    #[cfg(test)]
+    fn way(&self, node: u64, address: &str) -> Result<Way, AddressError> {
+        match crate::simulation::network::way(node, address) {
+            Some(way) => Ok(way),
+            None => self.channel(node, address).map(Way::Channel),
+        }
+    }
+
+    #[cfg(not(test))]
+    fn way(&self, node: u64, address: &str) -> Result<Way, AddressError> {
+        self.channel(node, address)
+    }
+
+    fn channel(&self, node: u64, address: &str) -> Result<Channel, AddressError> {
         let mut channels = self.channels.lock();
-        let channel = match channels.get(&node) {
-            Some((known, channel)) if known == address => channel.clone(),
+        match channels.get(&node) {
+            Some((known, channel)) if known == address => Ok(channel.clone()),
             _ => {
                 let channel = self.connector.channel(address)?;
                 channels.insert(node, (address.to_owned(), channel.clone()));
-                channel
+                Ok(channel)
             }
-        };
-        let client = RaftTransportClient::new(channel);
-        Ok(client.max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX))
+        }
     }
 
     /// Where a member's state digests stood.

@@ -17,10 +17,20 @@ use crate::apply::{Machine, Staged};
 use crate::pb;
 use crate::pb::snapshot_part::Part;
 use crate::record::{self, RecordError};
+use crate::task;
 use crate::type_config::{LogId, SnapshotMeta};
 
 /// Pages read ahead of the network while a snapshot is sent.
 const PAGES_AHEAD_MAX: usize = 4;
+
+/// In the simulation, where nothing may block, all of them.
+fn pages_ahead_max() -> usize {
+    #[cfg(test)]
+    if crate::simulation::life::current().is_some() {
+        return 1 << 12;
+    }
+    PAGES_AHEAD_MAX
+}
 
 /// A sender that is silent for so long is gone; its snapshot must not keep others away. Reading a page takes it far
 /// less.
@@ -31,7 +41,7 @@ pub(super) fn pushed(
     machine: Arc<Machine>,
     begin: pb::SnapshotBegin,
 ) -> impl Stream<Item = pb::SnapshotPart> {
-    let (parts, receiver) = mpsc::channel(PAGES_AHEAD_MAX);
+    let (parts, receiver) = mpsc::channel(pages_ahead_max());
     export(machine, Some(Part::Begin(begin)), move |part| {
         futures::executor::block_on(parts.send(part)).is_ok()
     });
@@ -52,7 +62,7 @@ pub(super) async fn fetched(machine: &Arc<Machine>, at_least: Option<LogId>) -> 
     if applied < at_least || applied.is_none() {
         return Err(Status::unavailable(format!("its rows stand at {} only", head.applied.index)));
     }
-    let (parts, receiver) = mpsc::channel(PAGES_AHEAD_MAX);
+    let (parts, receiver) = mpsc::channel(pages_ahead_max());
     export(Arc::clone(machine), None, move |part| futures::executor::block_on(parts.send(Ok(part))).is_ok());
     Ok(ReceiverStream::new(receiver))
 }
@@ -64,8 +74,7 @@ fn export(
     begin: Option<Part>,
     send: impl Fn(pb::SnapshotPart) -> bool + Send + Sync + 'static,
 ) {
-    let runtime = tokio::runtime::Handle::current();
-    tokio::task::spawn_blocking(move || {
+    task::spawn_blocking(async move {
         let send = |part| send(pb::SnapshotPart { part: Some(part) });
         if !begin.is_none_or(send) {
             return;
@@ -76,7 +85,7 @@ fn export(
             if send(Part::Page(page.0)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
         let group = machine.group();
-        let head = match runtime.block_on(machine.store().export(group, &mut visit)) {
+        let head = match machine.store().export(group, &mut visit).await {
             Ok(head) => head,
             Err(error) => {
                 let error = machine.store_error(error);

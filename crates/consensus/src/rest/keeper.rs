@@ -11,6 +11,7 @@ use crate::group::Group;
 use crate::node::NodeInner;
 use crate::pb;
 use crate::record;
+use crate::task;
 
 /// How often followers are looked at between two lists: an election is late by no more than a quarter of a heartbeat.
 const LOOKS_PER_BEAT: u32 = 4;
@@ -24,6 +25,7 @@ pub(crate) async fn keep(node: Weak<NodeInner>, times: Times, stop: Cancellation
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for look in (0..LOOKS_PER_BEAT).cycle() {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             _ = looks.tick() => {}
         }
@@ -35,7 +37,7 @@ pub(crate) async fn keep(node: Weak<NodeInner>, times: Times, stop: Cancellation
         }
         if look == 0 {
             for (to, list) in lists(&groups, times) {
-                tokio::spawn(tell(Arc::clone(&node), to, list, times));
+                task::spawn(tell(Arc::clone(&node), to, list, times));
             }
         }
     }

@@ -1,0 +1,69 @@
+//! What a seed stands for, before anything happens.
+
+use std::time::Duration;
+
+use buzon_types::id::GroupId;
+
+use super::random::Random;
+use crate::node::RaftOptions;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    /// They found the groups: 1 to `founders`.
+    pub(crate) founders: u64,
+    /// They have no group at first.
+    pub(crate) spares: u64,
+    pub(crate) groups: Vec<GroupId>,
+    pub(crate) clients: u64,
+    /// Requests that each of them has in flight.
+    pub(crate) lanes: u64,
+    /// How long faults happen.
+    pub(crate) faults_for: Duration,
+    /// Between two of them, in milliseconds.
+    pub(crate) fault_every: u64,
+    pub(crate) raft: RaftOptions,
+    pub(crate) cache_bytes_max: usize,
+    pub(crate) tail_bytes_max: usize,
+}
+
+impl Plan {
+    pub(crate) fn new(seed: u64) -> Self {
+        let random = Random::new(seed);
+        let founders = *random.pick(&[3, 3, 3, 3, 3, 5, 1]).unwrap_or(&3);
+        let spares = random.below(3);
+        let groups = if random.permille(250) { vec![GroupId(1), GroupId(2)] } else { vec![GroupId(1)] };
+        let lanes = 1 + random.below(3);
+        let raft = RaftOptions {
+            // Most runs never see a group go to rest and wake again with the usual time.
+            rest_after: if random.permille(300) {
+                Duration::from_millis(1_500)
+            } else {
+                Duration::from_secs(3)
+            },
+            snapshot_entries: 10 + random.below(60),
+            // With some that are kept, openraft's debug build stops a group whose log was asked to be purged further.
+            keep_entries: 0,
+            ..RaftOptions::default()
+        };
+        Self {
+            seed,
+            founders,
+            spares,
+            groups,
+            clients: 1 + random.below(3),
+            lanes,
+            faults_for: Duration::from_secs(5 + random.below(8)),
+            fault_every: 100 + random.below(900),
+            raft,
+            // Small ones, so that rows are loaded again and again, and the log is read from its disk.
+            cache_bytes_max: if random.permille(400) { 2_000 } else { 64 << 20 },
+            tail_bytes_max: if random.permille(400) { 500 } else { 2 << 20 },
+        }
+    }
+
+    pub(crate) fn nodes(&self) -> u64 {
+        self.founders + self.spares
+    }
+}
