@@ -73,7 +73,7 @@ impl Machine {
         &self,
         needs: impl Fn(&State) -> Vec<Need> + Send,
     ) -> Result<OwnedRwLockReadGuard<Option<Loaded>, Loaded>, ApplyError> {
-        for _ in 0..LOAD_ROUNDS_MAX {
+        for round in 0..LOAD_ROUNDS_MAX {
             let guard = Arc::clone(&self.loaded).read_owned().await;
             if let Ok(guard) = OwnedRwLockReadGuard::try_map(guard, Option::as_ref)
                 && needs(&guard.state).is_empty()
@@ -84,7 +84,10 @@ impl Machine {
             let result = async {
                 let loaded = self.ensure_loaded(&mut slot).await?;
                 let needs = needs(&loaded.state);
-                loaded.state.shrink(self.parts.cache_bytes_max);
+                if round == 0 {
+                    // Only once, or what was loaded for this very reader would go again when it takes more than fits.
+                    loaded.state.shrink(self.parts.cache_bytes_max);
+                }
                 self.load_rows(loaded, &needs).await
             };
             if let Err(error) = result.await {

@@ -9,7 +9,8 @@ use buzon_meta_store::store::{Applied, Batch};
 use buzon_model::change::Change;
 use buzon_model::command::Command;
 use buzon_model::limits::FEATURE_LEVEL_MAX;
-use buzon_types::id::{DIRECTORY, FeatureLevel};
+use buzon_model::scope::Need;
+use buzon_types::id::{AccountId, DIRECTORY, FeatureLevel, GroupId, MailboxId, MailboxKey};
 use buzon_types::time::Timestamp;
 use bytes::Bytes;
 use openraft::EntryPayload;
@@ -19,8 +20,8 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::Outcomes;
-use super::create_tenant;
 use super::flaky::Flaky;
+use super::{create_account, create_tenant};
 use crate::apply::{ApplyError, Machine, MachineParts};
 use crate::log::shared::FatalHandler;
 use crate::type_config::{Entry, LeaderId, LogCommand, LogId};
@@ -42,11 +43,15 @@ struct Bench {
 }
 
 async fn bench(cache_bytes_max: usize) -> Bench {
+    bench_of(DIRECTORY, cache_bytes_max).await
+}
+
+async fn bench_of(group: GroupId, cache_bytes_max: usize) -> Bench {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&directory.path().join("rows.sqlite"), Arc::new(Outcomes)).await.unwrap();
     let (flaky, fatal) = (Arc::new(Flaky::over(Arc::new(store))), Arc::new(CountFatal::default()));
     let machine = Machine::new(MachineParts {
-        group: DIRECTORY,
+        group,
         store: Arc::clone(&flaky) as _,
         log: None,
         cache_bytes_max,
@@ -72,6 +77,28 @@ async fn a_failed_disk_of_the_database_ends_the_process_and_is_not_tried_again()
     bench.machine.apply(&entries(3)).await.unwrap_err();
     assert_eq!(bench.fatal.0.load(Ordering::SeqCst), 1);
     assert_eq!(bench.flaky.loads_at_commit.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn a_reader_of_more_rows_than_fit_gets_them() {
+    let bench = bench_of(GroupId(1), 1).await;
+    let account = AccountId(1);
+    let command = LogCommand(buzon_proto::log::encode_entry(&create_account(account)));
+    let id = LogId::new(LeaderId::new(1, 1), 0);
+    bench.machine.apply(&[Entry::new(id, EntryPayload::Normal(command))]).await.unwrap();
+    // First the account's rows, then the mailbox's messages.
+    let inbox = [Need::Index(MailboxKey { account, mailbox: MailboxId(1) })];
+    assert!(bench.machine.look(|state| state.missing_of(&inbox)).await.is_ok());
+}
+
+/// A server that restarts may lose a group's very first transaction, under whoever has it in memory.
+#[tokio::test]
+async fn a_new_group_that_the_database_lost_is_made_anew() {
+    let bench = bench(1 << 20).await;
+    bench.machine.head().await.unwrap();
+    bench.machine.store().remove_group(DIRECTORY).await.unwrap();
+    let outcomes = bench.machine.apply(&entries(3)).await.unwrap();
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Some(Ok(_)))), "{outcomes:?}");
 }
 
 #[tokio::test]
