@@ -15,6 +15,7 @@ use bytes::Bytes;
 use crate::change::{Change, SummarySource};
 use crate::command::{ArrivingMessage, ArrivingTombstone, Command, Entry};
 use crate::decide::{Decision, decide};
+use crate::digest::StateDigest;
 use crate::limits::ENTRY_MESSAGES_MAX;
 use crate::reply::Outcome;
 use crate::row::{
@@ -34,6 +35,8 @@ pub struct Rows {
     pub time: Timestamp,
     /// What `decide` does.
     pub feature_level: FeatureLevel,
+    /// The state digest, as whoever applies entries keeps it.
+    pub digest: Option<StateDigest>,
     /// What the directory counts from.
     pub counters: DirectoryCounters,
     /// Open instances with their marks.
@@ -75,6 +78,7 @@ impl Default for Rows {
         Self {
             time: Timestamp(0),
             feature_level: FeatureLevel(1),
+            digest: None,
             counters: DirectoryCounters::default(),
             instances: BTreeMap::new(),
             records: BTreeMap::new(),
@@ -103,7 +107,7 @@ impl Rows {
             time: self.time,
             feature_level: self.feature_level,
             counters: self.counters,
-            digest: None,
+            digest: self.digest,
             nodes: self.nodes.values().cloned().collect(),
             shards: self.shards.values().cloned().collect(),
             moves: self.moves.values().cloned().collect(),

@@ -105,7 +105,7 @@ impl MetaStore for Store {
     }
 
     async fn commit(&self, batch: Batch<'_>) -> Result<(), StoreError> {
-        let Batch { group, expected_index, applied, membership, changes } = batch;
+        let Batch { group, expected_index, applied, membership, changes, digest } = batch;
         let server = self.0.enter().await?;
         {
             let mut state = self.0.state.lock();
@@ -117,7 +117,7 @@ impl MetaStore for Store {
             let to = LogIndex(applied.index);
             self.0.carry_out(
                 &mut state,
-                Record::Commit { group, applied, membership, changes: changes.to_vec() },
+                Record::Commit { group, applied, membership, changes: changes.to_vec(), digest },
             )?;
             let rows = &state.tables.groups[&group].rows;
             self.0.oracle.applied(self.0.node, group, (LogIndex(expected_index), to), rows);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use buzon_meta_store::store::{Applied, GroupHead, Identity};
 use buzon_model::change::Change;
+use buzon_model::digest::StateDigest;
 use buzon_model::testing::Rows;
 use buzon_types::id::{GroupId, LogIndex};
 use bytes::Bytes;
@@ -38,7 +39,13 @@ pub(super) enum Record {
     Claim(Identity),
     Create(GroupId),
     Remove(GroupId),
-    Commit { group: GroupId, applied: Applied, membership: Option<Bytes>, changes: Vec<Change> },
+    Commit {
+        group: GroupId,
+        applied: Applied,
+        membership: Option<Bytes>,
+        changes: Vec<Change>,
+        digest: Option<StateDigest>,
+    },
     Stage { group: GroupId, part: i64 },
     Page { group: GroupId, part: i64, rows: Arc<Rows> },
     Flip { head: GroupHead, part: i64 },
@@ -66,11 +73,12 @@ impl Tables {
                 self.staged.remove(group);
                 self.parts.remove(group);
             }
-            Record::Commit { group, applied, membership, changes } => {
+            Record::Commit { group, applied, membership, changes, digest } => {
                 let stored = self.groups.get_mut(group).ok_or("a commit to a group that is not there")?;
                 let applies = catch_unwind(AssertUnwindSafe(|| stored.rows.apply(changes)));
                 applies.map_err(|panic| oracle::text(panic.as_ref()))?;
                 stored.head.applied = applied.clone();
+                stored.rows.digest = digest.or(stored.rows.digest);
                 if let Some(membership) = membership {
                     stored.head.membership = membership.clone();
                 }
