@@ -129,11 +129,32 @@ impl Cluster {
     /// # Errors
     /// If databases or the S3 server do not start.
     pub fn prepare(size: Size) -> anyhow::Result<Self> {
+        Self::prepare_with(size, &[], &[])
+    }
+
+    /// The same, with further settings (`name=value`) of the databases, and variables in their environment.
+    ///
+    /// # Errors
+    /// As [`Cluster::prepare`].
+    pub fn prepare_with(
+        size: Size,
+        settings: &[&str],
+        environment: &[(String, String)],
+    ) -> anyhow::Result<Self> {
         let addresses = free_addresses(size.metads)?;
-        Self::prepare_at(size, addresses)
+        Self::prepare_databases(size, addresses, settings, environment)
     }
 
     fn prepare_at(size: Size, addresses: Vec<String>) -> anyhow::Result<Self> {
+        Self::prepare_databases(size, addresses, &[], &[])
+    }
+
+    fn prepare_databases(
+        size: Size,
+        addresses: Vec<String>,
+        settings: &[&str],
+        environment: &[(String, String)],
+    ) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("buzon-cluster-").tempdir()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let s3 = S3::start()?;
@@ -156,7 +177,8 @@ impl Cluster {
             runtime,
         };
         for at in 0..size.metads {
-            cluster.prepare_metad(at)?;
+            let database = cluster.runtime.block_on(TestPostgres::start_in(settings, environment));
+            cluster.prepare_metad(at, database)?;
         }
         for at in 0..size.frontends {
             let name = format!("frontend-{}", at + 1);
@@ -166,8 +188,8 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn prepare_metad(&mut self, at: usize) -> anyhow::Result<()> {
-        self.databases.push(self.runtime.block_on(TestPostgres::start()));
+    fn prepare_metad(&mut self, at: usize, database: TestPostgres) -> anyhow::Result<()> {
+        self.databases.push(database);
         let (name, config) = (format!("metad-{}", at + 1), self.metad_config(at));
         self.metads.push(Process::new("metad", &name, self.dir.path(), &config)?);
         Ok(())
@@ -180,7 +202,8 @@ impl Cluster {
     pub fn add_metad(&mut self) -> anyhow::Result<usize> {
         let at = self.metads.len();
         self.addresses.extend(free_addresses(1)?);
-        self.prepare_metad(at)?;
+        let database = self.runtime.block_on(TestPostgres::start());
+        self.prepare_metad(at, database)?;
         self.ids.push(0);
         self.join(at, &[])?;
         Ok(at)
@@ -278,7 +301,7 @@ impl Cluster {
         let metads: Vec<String> = self.addresses.iter().map(|address| format!("\"{address}\"")).collect();
         format!(
             "data_dir = \"{dir}/{name}/data\"\nhost_name = \"localhost\"\n\
-             [listen]\nimaps = \"127.0.0.1:0\"\nimap = \"off\"\nlmtp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\
+             [listen]\nimaps = \"127.0.0.1:0\"\nimap = \"127.0.0.1:0\"\nlmtp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\
              http = \"127.0.0.1:0\"\n\
              [cluster]\nmetads = [{metads}]\n{tls}\
              [admin]\ntoken_file = \"{dir}/token\"\n\

@@ -24,6 +24,8 @@ usage: cargo xtask COMMAND
   tools           installs what the tests need, without running them
   fuzz [SECONDS]  each fuzz target for so long (60)
   bench [FILTER]  the benchmarks
+  compare [--only NAME,...] [--servers SERVER,...] [--quick] [--tls] [--json FILE] [--list]
+                  Buzon and Dovecot side by side: what each operation costs (docs/performance.md)
   dev             a cluster on this machine: three metadata nodes, two front-ends, an S3 server
   dev --status | --kill-leader | --kill-frontend | --kill-database | --stop
                   says or does so with the one that runs";
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         ["fuzz", seconds] => seconds.parse().context("SECONDS is a number").and_then(fuzz::run),
         ["bench"] => cargo(&["bench", "-p", "buzon-benches"]),
         ["bench", filter] => cargo(&["bench", "-p", "buzon-benches", "--", filter]),
+        ["compare", arguments @ ..] => compare(arguments),
         ["dev"] => packages::install().and_then(|()| dev(None)),
         ["dev", command] if command.starts_with("--") => dev(command.strip_prefix("--")),
         [] | ["help" | "--help" | "-h"] => {
@@ -90,6 +93,14 @@ fn one_tls_provider() -> anyhow::Result<()> {
         bail!("a second TLS provider is in the tree:\n{}", String::from_utf8_lossy(&tree.stdout));
     }
     Ok(())
+}
+
+/// Built in release, with Dovecot and Postgres installed.
+fn compare(arguments: &[&str]) -> anyhow::Result<()> {
+    packages::install()?;
+    cargo(&["build", "--release", "--workspace", "--all-features", "--bins"])?;
+    let target = env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+    run(Command::new(format!("{target}/release/buzon-compare")).args(arguments))
 }
 
 /// The cluster, or a word to the one that runs.

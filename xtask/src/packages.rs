@@ -8,8 +8,11 @@ use anyhow::bail;
 use crate::{run, succeeds};
 
 /// Package, and a file that says it is there.
-const NEEDED: [(&str, &str); 11] = [
+const NEEDED: [(&str, &str); 13] = [
     ("postgresql", "/usr/lib/postgresql"),
+    // What Buzon is compared with.
+    ("dovecot-imapd", "/usr/lib/dovecot/imap"),
+    ("dovecot-lmtpd", "/usr/lib/dovecot/lmtp"),
     ("isync", "/usr/bin/mbsync"),
     ("postfix", "/usr/sbin/postfix"),
     ("neomutt", "/usr/bin/neomutt"),

@@ -41,6 +41,7 @@ pub struct TestPostgres {
     binaries: PathBuf,
     server: Option<Child>,
     settings: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl TestPostgres {
@@ -57,6 +58,14 @@ impl TestPostgres {
     /// # Panics
     /// As there.
     pub async fn start_with(settings: &[&str]) -> Self {
+        Self::start_in(settings, &[]).await
+    }
+
+    /// The same, with variables in its processes' environment.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn start_in(settings: &[&str], environment: &[(String, String)]) -> Self {
         let binaries = binaries().unwrap_or_else(|| {
             panic!("Postgres is not installed (no /usr/lib/postgresql/*/bin/initdb): run `cargo xtask test`, which installs it")
         });
@@ -68,7 +77,7 @@ impl TestPostgres {
             chown(folder.path(), Some(user), Some(group)).expect("give the folder away");
         }
         let settings = SETTINGS.iter().chain(settings).map(|setting| (*setting).to_owned()).collect();
-        let mut it = Self { folder, binaries, server: None, settings };
+        let mut it = Self { folder, binaries, server: None, settings, environment: environment.to_vec() };
         it.initialise();
         it.resume().await;
         it
@@ -144,6 +153,7 @@ impl TestPostgres {
         for setting in &self.settings {
             command.args(["-c", setting]);
         }
+        command.envs(self.environment.iter().cloned());
         let log_too = log.try_clone().expect("share log");
         self.server = Some(command.stdout(log).stderr(log_too).spawn().expect("start postgres"));
         self.wait().await;

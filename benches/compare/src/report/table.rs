@@ -1,0 +1,154 @@
+//! The table for people: a block for each row, a line for each server.
+
+use std::fmt::Write as _;
+
+use crate::operation::Goal;
+use crate::report::Report;
+use crate::result::{Measured, Outcome, Reached};
+
+/// Above this part of a core the generator itself may be what is measured.
+const GENERATOR_SHARE_MAX: f64 = 0.8;
+/// How cost may grow.
+const GROWTH_MAX: f64 = 1.2;
+
+/// What stands above the rows.
+pub(crate) fn head(report: &Report) -> String {
+    let machine = &report.machine;
+    let mut text = format!(
+        "{} · {} cores {} · Linux {} · {} · IMAP in {} · scale {}, {} rounds\n",
+        report.date,
+        machine.cores,
+        machine.processor,
+        machine.kernel,
+        machine.file_system,
+        report.security,
+        report.scale.name,
+        report.scale.rounds
+    );
+    for about in &report.servers {
+        let _ = writeln!(text, "{:<22}{}", about.server, about.about);
+    }
+    if !report.is_release {
+        text += "A debug build: its figures say nothing about speed.\n";
+    }
+    text
+}
+
+/// One row.
+pub(crate) fn row(outcome: &Outcome) -> String {
+    let row = &outcome.row;
+    let mut text = format!("\n{} ({})\n", row.what, row.name);
+    let _ = writeln!(
+        text,
+        "  {:<22}{:>10}{:>10}{:>10}{:>12}{:>9}{:>9}{:>9}{:>8}{:>8}  aims",
+        "",
+        "rate/s",
+        "p50 ms",
+        "p99 ms",
+        format!("CPU µs/{}", short(row.unit)),
+        "PSS MiB",
+        "fsyncs",
+        "requests",
+        "rate ×",
+        "CPU ×"
+    );
+    for measured in &outcome.servers {
+        text += &line(measured);
+    }
+    if outcome.answers_differ() {
+        let answers: Vec<String> = outcome
+            .servers
+            .iter()
+            .map(|it| format!("{} {:?}", it.server, it.rounds.first().and_then(|sample| sample.answer)))
+            .collect();
+        let _ = writeln!(text, "  THE ANSWERS DIFFER: {}", answers.join(", "));
+    }
+    text
+}
+
+fn line(measured: &Measured) -> String {
+    let median = &measured.median;
+    let ratio = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
+    let goals: Vec<String> = measured.goals.iter().map(goal).collect();
+    let busy =
+        if median.generator_share > GENERATOR_SHARE_MAX { "  (the generator is at its limit)" } else { "" };
+    format!(
+        "  {:<22}{:>10}{:>10.2}{:>10.2}{:>12}{:>9.0}{:>9.2}{:>9.2}{:>8}{:>8}  {}{busy}\n",
+        measured.server,
+        number(median.rate),
+        median.p50_us / 1000.0,
+        median.p99_us / 1000.0,
+        if median.cpu_us > 0.0 { number(median.cpu_us) } else { "–".to_owned() },
+        median.pss_kib / 1024.0,
+        median.syncs,
+        median.requests,
+        ratio(measured.ratio.as_ref().map(|ratio| ratio.rate)),
+        ratio(measured.ratio.as_ref().map(|ratio| ratio.cpu)),
+        goals.join(", "),
+    )
+}
+
+fn goal(reached: &Reached) -> String {
+    let verdict = if reached.reached { "reached" } else { "BEHIND" };
+    let value = number(reached.value);
+    match reached.goal {
+        Goal::Rate(least) => format!("rate ≥ {least} ×: {verdict}"),
+        Goal::Cpu(most) => format!("CPU ≤ {most} ×: {verdict}"),
+        Goal::Milliseconds(most) => format!("median ≤ {most} ms: {value}, {verdict}"),
+        Goal::Kib(most) => format!("≤ {most} KiB: {value}, {verdict}"),
+    }
+}
+
+/// How cost grows, and the list of what is behind.
+pub(crate) fn summary(report: &Report) -> String {
+    let mut text = String::new();
+    for outcome in &report.rows {
+        let Some(from) = outcome.row.grows_from else { continue };
+        let Some(base) = report.rows.iter().find(|it| it.row.name == from) else { continue };
+        for measured in &outcome.servers {
+            let Some(before) = base.servers.iter().find(|it| it.server == measured.server) else { continue };
+            let grown = measured.median.cpu_us / before.median.cpu_us.max(1e-9);
+            let verdict = if grown <= GROWTH_MAX { "" } else { "  BEHIND" };
+            if text.is_empty() {
+                text += "\nHow CPU for one operation grows (at most 1.2 is aimed at):\n";
+            }
+            let _ = writeln!(text, "  {:<24}{:<22}{grown:>6.2}{verdict}", outcome.row.name, measured.server);
+        }
+    }
+    let behind: Vec<String> = report.rows.iter().flat_map(behind).collect();
+    if !behind.is_empty() {
+        text += "\nBehind:\n";
+        text += &behind.join("");
+    }
+    text
+}
+
+fn behind(outcome: &Outcome) -> Vec<String> {
+    let missed = outcome.servers.iter().flat_map(|measured| {
+        measured.goals.iter().filter(|goal| !goal.reached).map(move |reached| (measured, reached))
+    });
+    missed
+        .map(|(measured, reached)| {
+            format!(
+                "  {:<24}{:<22}{:>9}  {}\n",
+                outcome.row.name,
+                measured.server,
+                number(reached.value),
+                goal(reached)
+            )
+        })
+        .collect()
+}
+
+/// Three digits that count.
+fn number(value: f64) -> String {
+    match value {
+        _ if value >= 100.0 => format!("{value:.0}"),
+        _ if value >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+fn short(unit: &str) -> &str {
+    if unit.len() > 4 { &unit[..4] } else { unit }
+}
