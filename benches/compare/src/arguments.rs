@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// Turns of each server in each row.
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
+    /// Messages of a large mailbox, instead of the scale's.
+    #[arg(long, value_name = "N")]
+    large: Option<usize>,
     /// IMAP over TLS on all servers, in all rows; plain text on all when it is not given.
     #[arg(long)]
     tls: bool,
@@ -51,7 +54,8 @@ impl Arguments {
             (_, true) => Scale::SMOKE,
             _ => Scale::FULL,
         };
-        Scale { rounds: self.rounds.unwrap_or(scale.rounds).max(1), ..scale }
+        let large = self.large.unwrap_or(scale.large).max(scale.small);
+        Scale { rounds: self.rounds.unwrap_or(scale.rounds).max(1), large, ..scale }
     }
 
     /// How IMAP is spoken.

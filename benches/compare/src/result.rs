@@ -1,5 +1,7 @@
 //! What came out: medians over the rounds of each server, ratios pair by pair against the first Dovecot, and which aims are reached.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::operation::{Goal, Row};
@@ -36,6 +38,8 @@ pub(crate) struct Median {
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) cpu_us: f64,
+    /// The same by role, the object store's too.
+    pub(crate) cpu_us_by_role: BTreeMap<&'static str, f64>,
     pub(crate) syncs: f64,
     pub(crate) requests: f64,
     pub(crate) pss_kib: f64,
@@ -94,6 +98,7 @@ impl Median {
             p50_us: of(|sample| sample.p50_us),
             p99_us: of(|sample| sample.p99_us),
             cpu_us: of(Sample::cpu_us),
+            cpu_us_by_role: by_role(rounds),
             syncs: of(Sample::syncs),
             requests: of(Sample::requests),
             pss_kib: of(|sample| sample.pss_kib as f64),
@@ -101,6 +106,14 @@ impl Median {
             kib_per_connection: (!kib.is_empty()).then(|| median(kib)),
         }
     }
+}
+
+fn by_role(rounds: &[Sample]) -> BTreeMap<&'static str, f64> {
+    let roles = rounds.first().into_iter().flat_map(|sample| sample.cost.seconds.keys());
+    let of = |sample: &Sample, role| {
+        sample.cost.seconds.get(role).unwrap_or(&0.0) * 1e6 / sample.units.max(1) as f64
+    };
+    roles.map(|role| (*role, median(rounds.iter().map(|sample| of(sample, role)).collect()))).collect()
 }
 
 impl Ratio {
@@ -135,8 +148,6 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::cost::Cost;
 

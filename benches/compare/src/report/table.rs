@@ -69,10 +69,11 @@ pub(crate) fn row(outcome: &Outcome) -> String {
 fn line(measured: &Measured) -> String {
     let median = &measured.median;
     let ratio = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
-    let goals: Vec<String> = measured.goals.iter().map(goal).collect();
+    let held = median.kib_per_connection.map(|kib| format!("{} KiB a connection", number(kib)));
+    let goals: Vec<String> = held.into_iter().chain(measured.goals.iter().map(goal)).collect();
     let busy =
         if median.generator_share > GENERATOR_SHARE_MAX { "  (the generator is at its limit)" } else { "" };
-    format!(
+    let mut text = format!(
         "  {:<22}{:>10}{:>10.2}{:>10.2}{:>12}{:>9.0}{:>9.2}{:>9.2}{:>8}{:>8}  {}{busy}\n",
         measured.server,
         number(median.rate),
@@ -85,7 +86,13 @@ fn line(measured: &Measured) -> String {
         ratio(measured.ratio.as_ref().map(|ratio| ratio.rate)),
         ratio(measured.ratio.as_ref().map(|ratio| ratio.cpu)),
         goals.join(", "),
-    )
+    );
+    let roles = &median.cpu_us_by_role;
+    if roles.len() > 1 {
+        let parts: Vec<String> = roles.iter().map(|(role, cpu)| format!("{role} {}", number(*cpu))).collect();
+        let _ = writeln!(text, "  {:<22}CPU µs by process: {}", "", parts.join(", "));
+    }
+    text
 }
 
 fn goal(reached: &Reached) -> String {
@@ -95,7 +102,7 @@ fn goal(reached: &Reached) -> String {
         Goal::Rate(least) => format!("rate ≥ {least} ×: {verdict}"),
         Goal::Cpu(most) => format!("CPU ≤ {most} ×: {verdict}"),
         Goal::Milliseconds(most) => format!("median ≤ {most} ms: {value}, {verdict}"),
-        Goal::Kib(most) => format!("≤ {most} KiB: {value}, {verdict}"),
+        Goal::Kib(most) => format!("≤ {most} KiB: {verdict}"),
     }
 }
 
