@@ -110,7 +110,7 @@ impl Median {
 
 fn by_role(rounds: &[Sample]) -> BTreeMap<&'static str, f64> {
     let roles = rounds.first().into_iter().flat_map(|sample| sample.cost.seconds.keys());
-    let of = |sample: &Sample, role| {
+    let of = |sample: &Sample, role: &&'static str| {
         sample.cost.seconds.get(role).unwrap_or(&0.0) * 1e6 / sample.units.max(1) as f64
     };
     roles.map(|role| (*role, median(rounds.iter().map(|sample| of(sample, role)).collect()))).collect()

@@ -31,7 +31,9 @@ pub(crate) struct Sample {
     pub(crate) p99_us: f64,
     /// What was spent.
     pub(crate) cost: Cost,
-    /// Memory of the server afterwards.
+    /// Memory of the server afterwards, what processes share counted in each.
+    pub(crate) rss_kib: u64,
+    /// The same, counted once.
     pub(crate) pss_kib: u64,
     /// Its processes then.
     pub(crate) processes: u64,
@@ -104,7 +106,7 @@ pub(crate) async fn take<W>(
             while start.elapsed() < limits.time && begun.get() < limits.operations {
                 begun.set(begun.get() + 1);
                 let began = Instant::now();
-                let some = step(worker).await?;
+                let some = step(&mut *worker).await?;
                 times.borrow_mut().push(began.elapsed());
                 units.set(units.get() + some);
             }
@@ -137,7 +139,7 @@ pub(crate) fn finish(
     cost: Cost,
 ) -> anyhow::Result<Sample> {
     times.sort_unstable();
-    let Memory { pss_kib, processes, .. } = tree::memory(&server.roots()?)?;
+    let Memory { rss_kib, pss_kib, processes } = tree::memory(&server.roots()?)?;
     Ok(Sample {
         operations: times.len() as u64,
         units,
@@ -145,6 +147,7 @@ pub(crate) fn finish(
         p50_us: percentile(&times, 0.50),
         p99_us: percentile(&times, 0.99),
         cost,
+        rss_kib,
         pss_kib,
         processes,
         load: load(),

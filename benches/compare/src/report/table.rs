@@ -8,6 +8,8 @@ use crate::result::{Measured, Outcome, Reached};
 
 /// Above this part of a core the generator itself may be what is measured.
 const GENERATOR_SHARE_MAX: f64 = 0.8;
+/// Of the columns after the server's name.
+const WIDTHS: [usize; 9] = [10, 10, 10, 12, 9, 9, 9, 8, 8];
 /// How cost may grow.
 const GROWTH_MAX: f64 = 1.2;
 
@@ -38,20 +40,14 @@ pub(crate) fn head(report: &Report) -> String {
 pub(crate) fn row(outcome: &Outcome) -> String {
     let row = &outcome.row;
     let mut text = format!("\n{} ({})\n", row.what, row.name);
-    let _ = writeln!(
-        text,
-        "  {:<22}{:>10}{:>10}{:>10}{:>12}{:>9}{:>9}{:>9}{:>8}{:>8}  aims",
-        "",
-        "rate/s",
-        "p50 ms",
-        "p99 ms",
-        format!("CPU µs/{}", short(row.unit)),
-        "PSS MiB",
-        "fsyncs",
-        "requests",
-        "rate ×",
-        "CPU ×"
-    );
+    let cpu = format!("CPU µs/{}", short(row.unit));
+    let heads =
+        ["rate/s", "p50 ms", "p99 ms", cpu.as_str(), "PSS MiB", "fsyncs", "requests", "rate ×", "CPU ×"];
+    text += &" ".repeat(24);
+    for (head, width) in heads.into_iter().zip(WIDTHS) {
+        let _ = write!(text, "{head:>width$}");
+    }
+    text += "  aims\n";
     for measured in &outcome.servers {
         text += &line(measured);
     }
@@ -73,20 +69,22 @@ fn line(measured: &Measured) -> String {
     let goals: Vec<String> = held.into_iter().chain(measured.goals.iter().map(goal)).collect();
     let busy =
         if median.generator_share > GENERATOR_SHARE_MAX { "  (the generator is at its limit)" } else { "" };
-    let mut text = format!(
-        "  {:<22}{:>10}{:>10.2}{:>10.2}{:>12}{:>9.0}{:>9.2}{:>9.2}{:>8}{:>8}  {}{busy}\n",
-        measured.server,
+    let cells = [
         number(median.rate),
-        median.p50_us / 1000.0,
-        median.p99_us / 1000.0,
+        format!("{:.2}", median.p50_us / 1000.0),
+        format!("{:.2}", median.p99_us / 1000.0),
         if median.cpu_us > 0.0 { number(median.cpu_us) } else { "–".to_owned() },
-        median.pss_kib / 1024.0,
-        median.syncs,
-        median.requests,
+        format!("{:.0}", median.pss_kib / 1024.0),
+        format!("{:.2}", median.syncs),
+        format!("{:.2}", median.requests),
         ratio(measured.ratio.as_ref().map(|ratio| ratio.rate)),
         ratio(measured.ratio.as_ref().map(|ratio| ratio.cpu)),
-        goals.join(", "),
-    );
+    ];
+    let mut text = format!("  {:<22}", measured.server);
+    for (cell, width) in cells.into_iter().zip(WIDTHS) {
+        let _ = write!(text, "{cell:>width$}");
+    }
+    let _ = writeln!(text, "  {}{busy}", goals.join(", "));
     let roles = &median.cpu_us_by_role;
     if roles.len() > 1 {
         let parts: Vec<String> = roles.iter().map(|(role, cpu)| format!("{role} {}", number(*cpu))).collect();

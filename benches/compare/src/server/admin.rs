@@ -53,7 +53,7 @@ impl Admin {
         let endpoint = Endpoint::from_shared(format!("https://{}", self.address))?.tls_config(tls)?;
         let mut bearer: MetadataValue<Ascii> = format!("Bearer {}", self.token).parse()?;
         bearer.set_sensitive(true);
-        let with_token = move |mut request: Request<()>| {
+        let with_token = move |mut request: Request<()>| -> Result<Request<()>, Status> {
             request.metadata_mut().insert("authorization", bearer.clone());
             Ok(request)
         };
