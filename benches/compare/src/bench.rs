@@ -236,6 +236,11 @@ impl Bench {
         Lmtp::connect(addresses[at % addresses.len()]).await
     }
 
+    /// The scale's length of a turn, with a number of operations.
+    pub(crate) fn limits(&self, operations: u64, warm: bool) -> Limits {
+        Limits { time: self.scale.turn, operations, settle: self.scale.settle, warm }
+    }
+
     /// One turn of the scale's length.
     ///
     /// # Errors
@@ -245,7 +250,7 @@ impl Bench {
         workers: &mut [W],
         step: impl AsyncFn(&mut W) -> anyhow::Result<u64>,
     ) -> anyhow::Result<Sample> {
-        let limits = Limits { time: self.scale.turn, operations: self.scale.operations_max, warm: true };
+        let limits = self.limits(self.scale.operations_max, true);
         sample::take(self.server.as_ref(), workers, limits, step).await
     }
 
@@ -258,7 +263,7 @@ impl Bench {
         worker: &mut W,
         step: impl AsyncFn(&mut W) -> anyhow::Result<u64>,
     ) -> anyhow::Result<Sample> {
-        let limits = Limits { time: self.scale.turn, operations: 1, warm: false };
+        let limits = self.limits(1, false);
         sample::take(self.server.as_ref(), std::slice::from_mut(worker), limits, step).await
     }
 }

@@ -47,12 +47,12 @@ pub(crate) struct Median {
     pub(crate) kib_per_connection: Option<f64>,
 }
 
-/// Medians of the rounds' ratios: a round's noise is in both of its servers.
+/// Medians of the rounds' ratios: a round's noise is in both of its servers. What took less than Linux counts has none.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Ratio {
-    pub(crate) rate: f64,
-    pub(crate) cpu: f64,
-    pub(crate) p50: f64,
+    pub(crate) rate: Option<f64>,
+    pub(crate) cpu: Option<f64>,
+    pub(crate) p50: Option<f64>,
 }
 
 /// An aim.
@@ -120,7 +120,9 @@ impl Ratio {
     fn of(rounds: &[Sample], other: &[Sample]) -> Self {
         let of = |value: fn(&Sample) -> f64| {
             let pairs = rounds.iter().zip(other).map(|(own, other)| (value(own), value(other)));
-            median(pairs.filter(|(_, other)| *other > 0.0).map(|(own, other)| own / other).collect())
+            let counted = pairs.filter(|(own, other)| *own > 0.0 && *other > 0.0);
+            let ratios: Vec<f64> = counted.map(|(own, other)| own / other).collect();
+            (!ratios.is_empty()).then(|| median(ratios))
         };
         Self { rate: of(Sample::rate), cpu: of(Sample::cpu_us), p50: of(|sample| sample.p50_us) }
     }
@@ -128,8 +130,8 @@ impl Ratio {
 
 fn reached(goal: Goal, median: &Median, ratio: Option<&Ratio>) -> Option<Reached> {
     let (value, reached) = match goal {
-        Goal::Rate(least) => ratio.map(|ratio| (ratio.rate, ratio.rate >= least)),
-        Goal::Cpu(most) => ratio.map(|ratio| (ratio.cpu, ratio.cpu <= most)),
+        Goal::Rate(least) => ratio.and_then(|ratio| ratio.rate).map(|rate| (rate, rate >= least)),
+        Goal::Cpu(most) => ratio.and_then(|ratio| ratio.cpu).map(|cpu| (cpu, cpu <= most)),
         Goal::Milliseconds(most) => Some((median.p50_us / 1000.0, median.p50_us / 1000.0 <= most)),
         Goal::Kib(most) => median.kib_per_connection.map(|kib| (kib, kib <= most)),
     }?;
@@ -167,9 +169,20 @@ mod tests {
         assert!(outcome.servers[0].goals.is_empty() && outcome.servers[0].ratio.is_none());
         let measured = &outcome.servers[1];
         let ratio = measured.ratio.as_ref().expect("a ratio");
-        assert!((ratio.rate - 3.0).abs() < 1e-9 && (ratio.cpu - 0.2).abs() < 1e-9, "{ratio:?}");
+        let near = |value: Option<f64>, wanted: f64| value.is_some_and(|it| (it - wanted).abs() < 1e-9);
+        assert!(near(ratio.rate, 3.0) && near(ratio.cpu, 0.2), "{ratio:?}");
         let reached: Vec<bool> = measured.goals.iter().map(|goal| goal.reached).collect();
         assert_eq!(reached, [true, true, false]);
         assert!(!outcome.answers_differ());
+    }
+
+    #[test]
+    fn what_was_too_short_to_be_counted_reaches_nothing() {
+        let row =
+            Row { name: "x", what: "x".into(), unit: "x", goals: vec![Goal::Cpu(0.5)], grows_from: None };
+        let dovecot = ("dovecot-sdbox".to_owned(), vec![sample(1, 0.0)]);
+        let outcome =
+            Outcome::of(row, vec![dovecot, ("standalone".to_owned(), vec![sample(1, 0.0)])], Some(0));
+        assert!(outcome.servers[1].goals.is_empty());
     }
 }

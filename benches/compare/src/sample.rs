@@ -13,9 +13,6 @@ use crate::cost::tree::Memory;
 use crate::cost::{Cost, Reading, tree};
 use crate::server::Server;
 
-/// What a server does behind its answers is waited for so long, and is in the cost.
-const SETTLE: Duration = Duration::from_millis(250);
-
 /// See the module.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Sample {
@@ -66,9 +63,9 @@ impl Sample {
         self.cost.requests as f64 / self.operations.max(1) as f64
     }
 
-    /// What part of one core the generator took: near 1 it is the generator that was measured.
+    /// What part of one core the generator took: near 1 it is the generator that was measured. A moment is too short to say.
     pub(crate) fn generator_share(&self) -> f64 {
-        self.cost.generator / self.seconds.max(1e-9)
+        self.cost.generator / self.seconds.max(0.5)
     }
 }
 
@@ -79,6 +76,8 @@ pub(crate) struct Limits {
     pub(crate) time: Duration,
     /// Nor after so many.
     pub(crate) operations: u64,
+    /// What a server does behind its answers is waited for so long, and is in the cost.
+    pub(crate) settle: Duration,
     /// Whether each worker does one operation before anything is measured.
     pub(crate) warm: bool,
 }
@@ -115,7 +114,7 @@ pub(crate) async fn take<W>(
     }))
     .await?;
     let seconds = start.elapsed().as_secs_f64();
-    tokio::time::sleep(SETTLE).await;
+    tokio::time::sleep(limits.settle).await;
     let cost = before.until(&Reading::take(server)?);
     finish(server, times.into_inner(), units.get(), seconds, cost)
 }

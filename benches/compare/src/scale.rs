@@ -13,6 +13,8 @@ pub(crate) struct Scale {
     pub(crate) rounds: usize,
     /// How long one turn lasts.
     pub(crate) turn: Duration,
+    /// How long a server's work behind its answers is waited for.
+    pub(crate) settle: Duration,
     /// How many operations one turn has at most.
     pub(crate) operations_max: u64,
     /// Connections where there are many.
@@ -39,6 +41,7 @@ impl Scale {
         name: "full",
         rounds: 5,
         turn: Duration::from_secs(5),
+        settle: Duration::from_millis(250),
         operations_max: 200_000,
         connections: 32,
         large: 100_000,
@@ -67,15 +70,16 @@ impl Scale {
     pub(crate) const SMOKE: Self = Self {
         name: "smoke",
         rounds: 1,
-        turn: Duration::from_millis(250),
-        operations_max: 200,
-        connections: 4,
-        large: 150,
-        searched: 60,
-        small: 50,
-        mailboxes: 20,
-        idle: 12,
-        crowd: 12,
+        turn: Duration::from_millis(100),
+        settle: Duration::from_millis(20),
+        operations_max: 100,
+        connections: 2,
+        large: 60,
+        searched: 30,
+        small: 20,
+        mailboxes: 8,
+        idle: 6,
+        crowd: 8,
         groups: 2,
     };
 }

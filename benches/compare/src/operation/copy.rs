@@ -6,7 +6,7 @@ use anyhow::ensure;
 use super::{Goal, Operation, Row};
 use crate::bench::{Bench, select};
 use crate::messages::Source;
-use crate::sample::{self, Limits, Sample};
+use crate::sample::{self, Sample};
 
 const ACCOUNT: &str = "copies";
 const MAILBOX: &str = "Thousand";
@@ -81,6 +81,6 @@ async fn turn<W>(
     worker: &mut W,
     step: impl AsyncFn(&mut W) -> anyhow::Result<u64>,
 ) -> anyhow::Result<Sample> {
-    let limits = Limits { time: bench.scale.turn, operations: COPIES_MAX, warm: true };
+    let limits = bench.limits(COPIES_MAX, true);
     sample::take(bench.server.as_ref(), std::slice::from_mut(worker), limits, step).await
 }

@@ -12,8 +12,8 @@ const FEW: usize = 10;
 const SMALL: &str = "Small";
 /// Connections: few, so that one operation's own cost is seen.
 const CONNECTIONS: usize = 4;
-/// Messages that one connection works on, at the mailbox's end.
-const TOUCHED: usize = 25;
+/// Messages that one connection works on, at the mailbox's end: all connections' are in the small mailbox of every scale.
+const TOUCHED: usize = 5;
 
 #[derive(Clone, Copy)]
 enum What {
@@ -88,7 +88,7 @@ impl Operation for InMailbox {
             match self.what {
                 What::Store => {
                     let mut workers = Vec::new();
-                    for at in 0..CONNECTIONS.min(messages / TOUCHED) {
+                    for at in 0..CONNECTIONS {
                         let begin = messages - (at + 1) * TOUCHED;
                         workers
                             .push(store::Worker::start(bench, at, account, mailbox, begin, TOUCHED).await?);

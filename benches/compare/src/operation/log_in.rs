@@ -11,7 +11,7 @@ use crate::server::{PASSWORD, address};
 /// At a time.
 const CLIENTS: usize = 4;
 const MAILBOX: &str = "Checked";
-const MESSAGES: usize = 50;
+const MESSAGES: usize = 20;
 
 struct LogIn;
 

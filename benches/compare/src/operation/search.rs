@@ -32,7 +32,7 @@ impl Operation for Search {
     fn row(&self) -> Row {
         Row::new(
             self.name,
-            format!("SEARCH {}, 10,000 messages", self.what),
+            format!("SEARCH {}, middle-sized mailbox", self.what),
             "SEARCH",
             &[Goal::Cpu(self.goal)],
         )

@@ -9,7 +9,7 @@ use crate::sample::Sample;
 
 const MAILBOX: &str = "Flags";
 /// Messages of each connection: it changes one after the other, then back.
-const MESSAGES: usize = 100;
+const MESSAGES_MAX: usize = 100;
 
 struct Store {
     name: &'static str,
@@ -35,12 +35,12 @@ impl Operation for Store {
     }
 
     fn prepare(&self, bench: &mut Bench) -> anyhow::Result<()> {
-        let connections = bench.scale.connections;
+        let (connections, messages) = (bench.scale.connections, messages(bench));
         bench.people(&names(connections))?;
         if self.shared {
-            return bench.fill("shared", MAILBOX, MESSAGES * connections, Source::Sized(2 << 10));
+            return bench.fill("shared", MAILBOX, messages * connections, Source::Sized(2 << 10));
         }
-        (0..connections).try_for_each(|at| bench.fill(&name(at), MAILBOX, MESSAGES, Source::Sized(2 << 10)))
+        (0..connections).try_for_each(|at| bench.fill(&name(at), MAILBOX, messages, Source::Sized(2 << 10)))
     }
 
     fn measure(&self, bench: &mut Bench) -> anyhow::Result<Sample> {
@@ -48,12 +48,17 @@ impl Operation for Store {
             let mut workers = Vec::new();
             for at in 0..bench.scale.connections {
                 let account = if self.shared { "shared".to_owned() } else { name(at) };
-                let begin = if self.shared { at * MESSAGES } else { 0 };
-                workers.push(Worker::start(bench, at, &account, MAILBOX, begin, MESSAGES).await?);
+                let messages = messages(bench);
+                let begin = if self.shared { at * messages } else { 0 };
+                workers.push(Worker::start(bench, at, &account, MAILBOX, begin, messages).await?);
             }
             bench.turn(&mut workers, Worker::step).await
         })
     }
+}
+
+fn messages(bench: &Bench) -> usize {
+    bench.scale.small.min(MESSAGES_MAX)
 }
 
 /// A session that sets a flag on its messages, one after the other, and then takes it back.

@@ -23,8 +23,7 @@ pub(super) fn draw(report: &Report) -> String {
         let compared: Vec<_> = outcome
             .servers
             .iter()
-            .filter_map(|it| Some((it.server.as_str(), it.ratio.as_ref()?.cpu)))
-            .filter(|(_, cpu)| *cpu > 0.0)
+            .filter_map(|it| Some((it.server.as_str(), it.ratio.as_ref()?.cpu?)))
             .collect();
         if compared.is_empty() {
             continue;

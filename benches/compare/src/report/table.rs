@@ -9,7 +9,7 @@ use crate::result::{Measured, Outcome, Reached};
 /// Above this part of a core the generator itself may be what is measured.
 const GENERATOR_SHARE_MAX: f64 = 0.8;
 /// Of the columns after the server's name.
-const WIDTHS: [usize; 9] = [10, 10, 10, 12, 9, 9, 9, 8, 8];
+const WIDTHS: [usize; 9] = [10; 9];
 /// How cost may grow.
 const GROWTH_MAX: f64 = 1.2;
 
@@ -39,10 +39,8 @@ pub(crate) fn head(report: &Report) -> String {
 /// One row.
 pub(crate) fn row(outcome: &Outcome) -> String {
     let row = &outcome.row;
-    let mut text = format!("\n{} ({})\n", row.what, row.name);
-    let cpu = format!("CPU µs/{}", short(row.unit));
-    let heads =
-        ["rate/s", "p50 ms", "p99 ms", cpu.as_str(), "PSS MiB", "fsyncs", "requests", "rate ×", "CPU ×"];
+    let mut text = format!("{} ({}); CPU for each {}\n", row.what, row.name, row.unit);
+    let heads = ["rate/s", "p50 ms", "p99 ms", "CPU µs", "PSS MiB", "fsyncs", "requests", "rate ×", "CPU ×"];
     text += &" ".repeat(24);
     for (head, width) in heads.into_iter().zip(WIDTHS) {
         let _ = write!(text, "{head:>width$}");
@@ -77,8 +75,8 @@ fn line(measured: &Measured) -> String {
         format!("{:.0}", median.pss_kib / 1024.0),
         format!("{:.2}", median.syncs),
         format!("{:.2}", median.requests),
-        ratio(measured.ratio.as_ref().map(|ratio| ratio.rate)),
-        ratio(measured.ratio.as_ref().map(|ratio| ratio.cpu)),
+        ratio(measured.ratio.as_ref().and_then(|ratio| ratio.rate)),
+        ratio(measured.ratio.as_ref().and_then(|ratio| ratio.cpu)),
     ];
     let mut text = format!("  {:<22}", measured.server);
     for (cell, width) in cells.into_iter().zip(WIDTHS) {
@@ -152,8 +150,4 @@ fn number(value: f64) -> String {
         _ if value >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
     }
-}
-
-fn short(unit: &str) -> &str {
-    if unit.len() > 4 { &unit[..4] } else { unit }
 }
