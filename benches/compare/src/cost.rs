@@ -52,7 +52,9 @@ impl Reading {
     /// What was spent since.
     pub(crate) fn until(&self, later: &Self) -> Cost {
         let seconds = later.seconds.iter();
-        let seconds = seconds.map(|(role, now)| (*role, now - self.seconds.get(role).unwrap_or(&0.0)));
+        // The store's time is a difference of counters that are each rounded: it may seem to go back.
+        let since = |role: &&'static str, now: &f64| (now - self.seconds.get(role).unwrap_or(&0.0)).max(0.0);
+        let seconds = seconds.map(|(role, now)| (*role, since(role, now)));
         Cost {
             seconds: seconds.collect(),
             syncs: later.syncs.saturating_sub(self.syncs),
