@@ -1,4 +1,4 @@
-//! From the orderly end of a server to the first session's selected mailbox: what was put into it is there by then.
+//! From the end of a server to the first session's selected mailbox: what was put into it is there by then.
 
 use std::time::Instant;
 

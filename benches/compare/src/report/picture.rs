@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 
 use crate::report::Report;
 
-const WIDTH: f64 = 960.0;
+const WIDTH: f64 = 1040.0;
 /// Where bars begin and how far a factor of ten reaches.
-const LEFT: f64 = 360.0;
-const MIDDLE: f64 = 640.0;
+const LEFT: f64 = 430.0;
+const MIDDLE: f64 = 720.0;
 const DECADE: f64 = 140.0;
 const BAR: f64 = 11.0;
 const GAP: f64 = 14.0;
 const TOP: f64 = 74.0;
-const COLOURS: [&str; 5] = ["#b0b8c1", "#1f6feb", "#2da44e", "#bf8700", "#8250df"];
+const COLOURS: [&str; 5] = ["#1f6feb", "#2da44e", "#bf8700", "#8250df", "#b0b8c1"];
 
 /// The whole picture.
 pub(super) fn draw(report: &Report) -> String {
