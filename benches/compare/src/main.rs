@@ -31,6 +31,9 @@ mod sample;
 mod scale;
 mod server;
 
+/// Lines of a server's log that are told.
+const COMPLAINTS_MAX: usize = 5;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.list {
@@ -86,7 +89,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     for bench in &benches {
         let complaints = bench.server.complaints();
-        report.complaints.extend(complaints.into_iter().map(|line| format!("{}: {line}", bench.kind)));
+        let more = complaints.len().saturating_sub(COMPLAINTS_MAX);
+        let some = complaints.into_iter().take(COMPLAINTS_MAX);
+        report.complaints.extend(some.map(|line| format!("{}: {line}", bench.kind)));
+        if more > 0 {
+            report.complaints.push(format!("{}: and {more} more", bench.kind));
+        }
     }
     println!("{}", table::summary(&report));
     for line in &report.complaints {
