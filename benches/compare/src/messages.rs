@@ -31,15 +31,15 @@ impl Source {
                 let shift = number / 20 % 8; // sizes spread over orders of magnitude
                 corpus::with_attachment(number, ((5 << 20) * 3 / 4) >> shift)
             }
-            Self::Letters | Self::Varied if number % 10 < 6 => padded(corpus::reply(number), number),
-            Self::Letters | Self::Varied => padded(corpus::newsletter(number), number),
+            Self::Letters | Self::Varied if number % 10 < 6 => padded(&corpus::reply(number), number),
+            Self::Letters | Self::Varied => padded(&corpus::newsletter(number), number),
         }
     }
 }
 
 /// A reply is often shorter than a kilobyte; fields as mail servers add them make it as long. They stand first, so that the
 /// message's own structure is left alone.
-fn padded(message: Vec<u8>, number: u64) -> Vec<u8> {
+fn padded(message: &[u8], number: u64) -> Vec<u8> {
     let mut padded = Vec::with_capacity(message.len() + BYTES_MIN);
     if number % 100 == 50 {
         padded.extend_from_slice(format!("X-Label: {NEEDLE}\r\n").as_bytes());
@@ -49,7 +49,7 @@ fn padded(message: Vec<u8>, number: u64) -> Vec<u8> {
             format!("X-Trace: hop-{:04}.mx.example.net; policy=none; id={number:016x}\r\n", padded.len());
         padded.extend_from_slice(field.as_bytes());
     }
-    padded.extend_from_slice(&message);
+    padded.extend_from_slice(message);
     padded
 }
 

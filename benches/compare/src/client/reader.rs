@@ -11,19 +11,13 @@ const BUFFER_BYTES: usize = 64 << 10;
 const LINE_BYTES_MAX: usize = 16 << 20;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Reader {
     buffer: Vec<u8>,
     begin: usize,
     end: usize,
     /// All bytes read so far.
     pub(crate) total: u64,
-}
-
-impl Default for Reader {
-    fn default() -> Self {
-        Self { buffer: Vec::new(), begin: 0, end: 0, total: 0 }
-    }
 }
 
 impl Reader {
