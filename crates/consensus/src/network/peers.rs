@@ -78,7 +78,7 @@ impl Peers {
         (node, address): (NodeId, &str),
         asked: Vec<pb::AskedDigests>,
     ) -> Result<Vec<pb::FoundDigest>, Status> {
-        let mut client = self.client(node.0, address).map_err(unreachable)?;
+        let mut client = self.client(node.0, address).map_err(|error| unreachable(&error))?;
         let request = pb::DigestsRequest { header: Some(self.header(0, node.0)), asked };
         Ok(client.digests(request).await?.into_inner().found)
     }
@@ -90,12 +90,12 @@ impl Peers {
         group: GroupId,
         quarantine: &Quarantine,
     ) -> Result<(), Status> {
-        let mut client = self.client(node.0, address).map_err(unreachable)?;
+        let mut client = self.client(node.0, address).map_err(|error| unreachable(&error))?;
         let (header, quarantine) = (Some(self.header(group.0, node.0)), Some(quarantine::encode(quarantine)));
         client.quarantine(pb::QuarantineRequest { header, quarantine }).await.map(drop)
     }
 }
 
-fn unreachable(error: AddressError) -> Status {
+fn unreachable(error: &AddressError) -> Status {
     Status::unavailable(error.to_string())
 }

@@ -240,6 +240,7 @@ impl Link {
         network.oracle.trace(|| format!("{from}>{to} {}", request.uri().path()));
         let request = request.map(|body| Body::new(Frames::request(self.clone(), body)));
         let (head, answered) = oneshot::channel();
+        #[expect(clippy::disallowed_methods, reason = "in virtual time nobody waits; a seed ends")]
         let (frames, coming) = mpsc::unbounded_channel();
         listener.life.spawn(serve(listener.service.clone(), request, head, frames));
         // Its end may be heard of, or not.

@@ -46,9 +46,19 @@ pub(super) enum Record {
         changes: Vec<Change>,
         digest: Option<StateDigest>,
     },
-    Stage { group: GroupId, part: i64 },
-    Page { group: GroupId, part: i64, rows: Arc<Rows> },
-    Flip { head: GroupHead, part: i64 },
+    Stage {
+        group: GroupId,
+        part: i64,
+    },
+    Page {
+        group: GroupId,
+        part: i64,
+        rows: Arc<Rows>,
+    },
+    Flip {
+        head: GroupHead,
+        part: i64,
+    },
 }
 
 impl Tables {

@@ -20,8 +20,10 @@ pub(super) struct Check {
     modseqs: BTreeMap<AccountId, ModSeq>,
     validities: BTreeMap<MailboxKey, UidValidity>,
     /// By UIDVALIDITY and UID: which request a client was told to have made it.
-    told: BTreeMap<(AccountId, MailboxId, UidValidity, Uid), Option<(u128, u64)>>,
+    told: BTreeMap<Place, Option<(u128, u64)>>,
 }
+
+type Place = (AccountId, MailboxId, UidValidity, Uid);
 
 impl Invariant for Check {
     fn name(&self) -> &'static str {
