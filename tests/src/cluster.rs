@@ -53,6 +53,7 @@ pub struct Cluster {
     pub s3: S3,
     /// HOST:PORT of each metadata node.
     pub addresses: Vec<String>,
+    binary: PathBuf,
     dir: TempDir,
     runtime: Runtime,
 }
@@ -80,7 +81,7 @@ impl Cluster {
             let line = |address: &str| format!("internal = \"127.0.0.1:{}\"", port(address));
             let config = cluster.metad_config(at).replacen(&line(&cluster.addresses[at]), &line(listen), 1);
             let name = format!("metad-{}", at + 1);
-            cluster.metads[at] = Process::new("metad", &name, cluster.dir.path(), &config)?;
+            cluster.metads[at] = cluster.process("metad", &name, &config)?;
         }
         Ok((cluster.found(size)?, wires))
     }
@@ -142,18 +143,27 @@ impl Cluster {
         environment: &[(String, String)],
     ) -> anyhow::Result<Self> {
         let addresses = free_addresses(size.metads)?;
-        Self::prepare_databases(size, addresses, settings, environment)
+        Self::prepare_databases(size, addresses, (settings, environment), binary()?)
+    }
+
+    /// The same with another build of the binary, for all processes and for `buzon ctl`.
+    ///
+    /// # Errors
+    /// As [`Cluster::prepare`].
+    pub fn prepare_from(size: Size, binary: PathBuf) -> anyhow::Result<Self> {
+        let addresses = free_addresses(size.metads)?;
+        Self::prepare_databases(size, addresses, (&[], &[]), binary)
     }
 
     fn prepare_at(size: Size, addresses: Vec<String>) -> anyhow::Result<Self> {
-        Self::prepare_databases(size, addresses, &[], &[])
+        Self::prepare_databases(size, addresses, (&[], &[]), binary()?)
     }
 
     fn prepare_databases(
         size: Size,
         addresses: Vec<String>,
-        settings: &[&str],
-        environment: &[(String, String)],
+        (settings, environment): (&[&str], &[(String, String)]),
+        binary: PathBuf,
     ) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("buzon-cluster-").tempdir()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -161,11 +171,11 @@ impl Cluster {
         std::fs::write(dir.path().join("token"), "a token for tests")?;
         std::fs::write(dir.path().join("s3-secret"), SECRET_KEY)?;
         let pki = dir.path().join("pki");
-        run(Command::new(binary()?).args(["pki", "init"]).arg(&pki))?;
+        run(Command::new(&binary).args(["pki", "init"]).arg(&pki))?;
         let hosts: BTreeSet<&str> =
             addresses.iter().filter_map(|it| it.rsplit_once(':')).map(|(host, _)| host).collect();
-        issue(&pki, "metad", "metad", &hosts)?;
-        issue(&pki, "frontend", "frontend", &BTreeSet::new())?;
+        issue(&binary, &pki, ("metad", "metad"), &hosts)?;
+        issue(&binary, &pki, ("frontend", "frontend"), &BTreeSet::new())?;
         let mut cluster = Self {
             metads: Vec::new(),
             ids: (1..=size.metads as u64).collect(),
@@ -173,6 +183,7 @@ impl Cluster {
             databases: Vec::new(),
             s3,
             addresses,
+            binary,
             dir,
             runtime,
         };
@@ -183,7 +194,8 @@ impl Cluster {
         for at in 0..size.frontends {
             let name = format!("frontend-{}", at + 1);
             let config = cluster.frontend_config(&name);
-            cluster.frontends.push(Process::new("frontend", &name, cluster.dir.path(), &config)?);
+            let frontend = cluster.process("frontend", &name, &config)?;
+            cluster.frontends.push(frontend);
         }
         Ok(cluster)
     }
@@ -191,8 +203,19 @@ impl Cluster {
     fn prepare_metad(&mut self, at: usize, database: TestPostgres) -> anyhow::Result<()> {
         self.databases.push(database);
         let (name, config) = (format!("metad-{}", at + 1), self.metad_config(at));
-        self.metads.push(Process::new("metad", &name, self.dir.path(), &config)?);
+        self.metads.push(self.process("metad", &name, &config)?);
         Ok(())
+    }
+
+    fn process(&self, role: &'static str, name: &str, config: &str) -> anyhow::Result<Process> {
+        let mut process = Process::new(role, name, self.dir.path(), config)?;
+        process.run_binary(self.binary.clone());
+        Ok(process)
+    }
+
+    /// Another build of the binary, for `buzon ctl` and for processes that are made from now on.
+    pub fn run_binary(&mut self, binary: &Path) {
+        self.binary = binary.to_owned();
     }
 
     /// One more node, with `buzon ctl node add`; its place.
@@ -219,9 +242,20 @@ impl Cluster {
         self.databases[at] = self.runtime.block_on(TestPostgres::start());
         let config = self.metad_config(at);
         let name = format!("metad-{}", at + 1);
-        self.metads[at] = Process::new("metad", &name, self.dir.path(), &config)?;
+        self.metads[at] = self.process("metad", &name, &config)?;
         let lost = self.ids[at].to_string();
         self.join(at, &["--replaces", &lost])
+    }
+
+    /// Gives a node that does not run an empty database; its log stays.
+    ///
+    /// # Errors
+    /// If its files cannot be written.
+    pub fn lose_database(&mut self, at: usize) -> anyhow::Result<()> {
+        self.databases[at] = self.runtime.block_on(TestPostgres::start());
+        let config = self.metad_config(at);
+        self.metads[at] = self.process("metad", &format!("metad-{}", at + 1), &config)?;
+        Ok(())
     }
 
     /// Starts an empty node and gives it an id.
@@ -324,7 +358,7 @@ impl Cluster {
     /// # Errors
     /// If it cannot be started.
     pub fn ctl_output(&self, metad: usize, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
-        let mut command = self.metads[metad].command(&binary()?);
+        let mut command = self.metads[metad].command(&self.binary);
         command.args(["ctl", "--json", "--data-dir"]).arg(self.metads[metad].data_dir()).args(arguments);
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
@@ -488,8 +522,13 @@ impl Cluster {
     }
 }
 
-fn issue(pki: &Path, role: &str, name: &str, hosts: &BTreeSet<&str>) -> anyhow::Result<()> {
-    let mut command = Command::new(binary()?);
+fn issue(
+    binary: &Path,
+    pki: &Path,
+    (role, name): (&str, &str),
+    hosts: &BTreeSet<&str>,
+) -> anyhow::Result<()> {
+    let mut command = Command::new(binary);
     command.args(["pki", "issue"]).arg(pki).args(["--role", role, "--name", name]);
     for host in hosts.iter().filter(|host| **host != "localhost") {
         command.args(["--host", host]);

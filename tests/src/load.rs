@@ -15,6 +15,7 @@ pub mod endure;
 pub mod letter;
 pub mod model;
 pub mod person;
+pub mod tour;
 
 use check::Bodies;
 use person::{Addresses, MAILBOXES, Person};

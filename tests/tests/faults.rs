@@ -1,119 +1,21 @@
 //! Faults of a cluster under load: whatever happens, what was acknowledged is there, UIDs stay, nothing is done by half;
 //! and once all is healed, the cluster serves.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, ensure};
-use buzon_tests::cluster::{Cluster, Size};
+use anyhow::{Context as _, ensure};
+use buzon_tests::cluster::Cluster;
 use buzon_tests::disk::Disk;
 use buzon_tests::load::endure::Fronts;
-use buzon_tests::load::person::Person;
 use buzon_tests::net::{Net, loopback_up, ran_inside};
 use buzon_tests::s3::Mood;
 use buzon_tests::seed::{is_long, seed};
+use buzon_tests::trial::{HEALED_WITHIN, PASSWORD, PEOPLE, SIZE, Trial, meanwhile};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-const SIZE: Size = Size { metads: 3, frontends: 2, shards: 4 };
-const PEOPLE: u64 = 4;
-const PASSWORD: &str = "load test";
-/// The suite's own demand, with room for a debug build on a busy machine.
-const HEALED_WITHIN: Duration = Duration::from_secs(30);
-
 /// What room is left in the log's last file is used up by then.
 const LOG_ENDS_WITHIN: Duration = Duration::from_secs(120);
-
-/// A cluster with people at work.
-struct Trial {
-    cluster: Cluster,
-    fronts: Arc<Fronts>,
-    people: Vec<Person>,
-}
-
-impl Trial {
-    fn start(seed: u64) -> anyhow::Result<Self> {
-        Self::over(Cluster::start(SIZE)?, seed)
-    }
-
-    fn over(cluster: Cluster, seed: u64) -> anyhow::Result<Self> {
-        let mut people = Vec::new();
-        for number in 0..PEOPLE {
-            let user = format!("p{number}@load.example");
-            cluster.account(&user, PASSWORD)?;
-            people.push(Person::new(&user, PASSWORD, seed.wrapping_mul(1000) + number));
-        }
-        let mut trial = Self { cluster, fronts: Arc::default(), people };
-        trial.note_fronts()?;
-        Ok(trial)
-    }
-
-    fn note_fronts(&mut self) -> anyhow::Result<()> {
-        let fronts = (0..SIZE.frontends).map(|at| self.cluster.front(at)).collect::<anyhow::Result<_>>()?;
-        *self.fronts.lock() = fronts;
-        Ok(())
-    }
-
-    /// Has everybody work while `trouble` comes and goes; then all must be settled, in time.
-    fn under_load(
-        &mut self,
-        trouble: impl FnOnce(&mut Cluster, &Fronts) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        let (stop, fronts, cluster) = (AtomicBool::new(false), &self.fronts, &mut self.cluster);
-        let people = &mut self.people;
-        std::thread::scope(|scope| {
-            let endure = |person| {
-                let (stop, fronts) = (&stop, Arc::clone(fronts));
-                scope.spawn(move || Person::endure(person, &fronts, stop))
-            };
-            let threads: Vec<_> = people.iter_mut().map(endure).collect();
-            let troubled = trouble(cluster, fronts);
-            let healed = Instant::now();
-            stop.store(true, Ordering::Release);
-            let mut settled = Ok(());
-            for thread in threads {
-                let done = thread.join().map_err(|_| anyhow!("a thread of the load panicked"));
-                settled = settled.and(done.and_then(|it| it));
-            }
-            let logs = || format!("what the processes complain of:\n{}", cluster.complaints().join("\n"));
-            settled.and(troubled).with_context(logs)?;
-            ensure!(
-                healed.elapsed() < HEALED_WITHIN,
-                "settled only {:?} after all was healed",
-                healed.elapsed()
-            );
-            println!("settled {:?} after all was healed", healed.elapsed());
-            Ok(())
-        })
-    }
-
-    /// Every account, whole, through every front-end; and what each did.
-    fn finish(mut self, what: &str) -> anyhow::Result<()> {
-        let fronts = self.fronts.lock().clone();
-        for (person, front) in self.people.iter_mut().flat_map(|it| std::iter::once((it, &fronts[0]))) {
-            person.check(front, buzon_tests::load::check::Bodies::All).context(what.to_owned())?;
-        }
-        for person in &mut self.people {
-            for front in &fronts[1..] {
-                person.check(front, buzon_tests::load::check::Bodies::Some(10)).context(what.to_owned())?;
-            }
-        }
-        let acknowledged: u64 = self.people.iter().map(|person| person.acknowledged).sum();
-        let unknown: Vec<u64> = (0..2).map(|at| self.people.iter().map(|it| it.unknown[at]).sum()).collect();
-        println!(
-            "{what}: {acknowledged} acknowledged changes; of the unanswered ones {} were done, {} not",
-            unknown[0], unknown[1]
-        );
-        ensure!(acknowledged > 0, "nothing was acknowledged");
-        self.cluster.replicas_agree().context(what.to_owned())
-    }
-}
-
-/// Lets the load run on: the time is the point.
-fn meanwhile(milliseconds: u64) {
-    std::thread::sleep(Duration::from_millis(milliseconds));
-}
 
 #[test]
 fn kill_9_of_any_process_loses_nothing() -> anyhow::Result<()> {

@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 
 mod fuzz;
 mod packages;
+mod previous;
 mod tools;
 
 const HELP: &str = "\
@@ -22,6 +23,8 @@ usage: cargo xtask COMMAND
   test [--long]   all tests, with the servers and clients they need; --long adds the long fuzzing,
                   crash and model runs
   tools           installs what the tests need, without running them
+  previous        builds the commit before this one, for the tests of mixed versions, without running
+                  them; with BUZON_PREVIOUS=COMMIT another one
   fuzz [SECONDS]  each fuzz target for so long (60)
   bench [FILTER]  the benchmarks
   compare [--only NAME,...] [--servers SERVER,...] [--quick] [--tls] [--json FILE] [--list]
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         ["test"] => test(false),
         ["test", "--long"] => test(true),
         ["tools"] => tools(),
+        ["previous"] => previous::build(true),
         ["fuzz"] => fuzz::run(60),
         ["fuzz", seconds] => seconds.parse().context("SECONDS is a number").and_then(fuzz::run),
         ["bench"] => cargo(&["bench", "-p", "buzon-benches"]),
@@ -124,6 +128,8 @@ fn tools() -> anyhow::Result<()> {
 
 fn test(long: bool) -> anyhow::Result<()> {
     tools()?;
+    // Before the build of today, so that it is today's binary that lies there in the end.
+    previous::build(long)?;
     // One command with all features, so that nothing is built twice.
     cargo(&["build", "--workspace", "--all-targets", "--all-features"])?;
     let mut tests = Command::new("cargo");

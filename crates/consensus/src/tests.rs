@@ -5,6 +5,7 @@ mod database;
 mod elections;
 mod flaky;
 mod heartbeats;
+mod kept;
 mod machine;
 mod members;
 mod proposals;

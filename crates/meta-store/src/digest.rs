@@ -36,14 +36,25 @@ impl Digest {
         self.cell(number.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
     }
 
+    /// Nulls at a row's end are not in it: a column that is added later comes last and is null until it says something,
+    /// so versions before and after it have the same digest.
     fn row(&mut self, rows: &Rows, at: usize) {
-        for column in &rows.columns {
+        let said = rows.columns.iter().rposition(|column| !is_null(column, at)).map_or(0, |last| last + 1);
+        for column in &rows.columns[..said] {
             match column {
                 Column::Int(cells) => self.number(cells[at]),
                 Column::Text(cells) => self.cell(cells[at].as_ref().map(String::as_bytes)),
                 Column::Bytes(cells) => self.cell(cells[at].as_deref()),
             }
         }
+    }
+}
+
+fn is_null(column: &Column, at: usize) -> bool {
+    match column {
+        Column::Int(cells) => cells[at].is_none(),
+        Column::Text(cells) => cells[at].is_none(),
+        Column::Bytes(cells) => cells[at].is_none(),
     }
 }
 
@@ -86,4 +97,34 @@ pub(crate) async fn digest(session: &mut impl Session, group: GroupId) -> Result
     };
     let _never_stopped = scan(session, part, &mut visit).await?;
     Ok(digest.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::Kind;
+
+    fn digest_of(kinds: &[Kind], numbers: &[Option<i64>]) -> u128 {
+        let mut rows = Rows::new(kinds.iter().copied());
+        let mut row = rows.row();
+        for (kind, number) in kinds.iter().zip(numbers) {
+            match kind {
+                Kind::Int => row.int_or_null(*number),
+                Kind::Text => row.text_or_null(None),
+                Kind::Bytes => row.bytes_or_null(None),
+            };
+        }
+        let mut digest = Digest(OFFSET);
+        digest.row(&rows, 0);
+        digest.0
+    }
+
+    #[test]
+    fn columns_that_were_added_and_are_null_are_not_in_a_digest() {
+        use Kind::{Bytes, Int, Text};
+        let before = digest_of(&[Int, Int], &[Some(1), Some(2)]);
+        assert_eq!(digest_of(&[Int, Int, Text, Bytes, Int], &[Some(1), Some(2), None, None, None]), before);
+        assert_ne!(digest_of(&[Int, Int, Text, Int], &[Some(1), Some(2), None, Some(3)]), before);
+        assert_ne!(digest_of(&[Int, Int, Int], &[Some(1), None, Some(2)]), before);
+    }
 }

@@ -21,7 +21,7 @@ macro_rules! steps {
     };
 }
 
-const SQLITE: &[Step] = steps![
+pub(crate) const SQLITE: &[Step] = steps![
     "sqlite",
     "0001_node",
     "0002_node_row",

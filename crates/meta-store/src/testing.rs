@@ -34,6 +34,16 @@ pub fn unavailable() -> StoreError {
     StoreError::Unavailable(sqlx::Error::PoolTimedOut)
 }
 
+/// The tables whose rows belong to a group, by name.
+pub fn table_names() -> impl Iterator<Item = &'static str> {
+    crate::table::TABLES.into_iter().map(|table| table.name)
+}
+
+/// How many steps have made the schema of a SQLite file.
+pub fn sqlite_steps() -> usize {
+    crate::migrate::SQLITE.len()
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct TestPostgres {

@@ -37,6 +37,7 @@ impl Person {
             if error.downcast_ref::<Violation>().is_some() {
                 return Err(error).with_context(|| format!("{} while {:?}", self.user, self.model.pending));
             }
+            self.interrupted += 1;
             self.settle_through(fronts)?;
         }
         self.settle_through(fronts)
@@ -79,7 +80,7 @@ impl Person {
 }
 
 /// A connection that broke, or a refusal for now.
-fn is_trouble(error: &anyhow::Error) -> bool {
+pub(crate) fn is_trouble(error: &anyhow::Error) -> bool {
     let text = format!("{error:#}");
     let broken = error.chain().any(|cause| cause.is::<std::io::Error>());
     broken || text.contains("[UNAVAILABLE]") || text.contains("connection closed") || text.contains("* BYE")

@@ -80,6 +80,8 @@ pub struct Person {
     pub acknowledged: u64,
     /// Unanswered changes that turned out done, and not done.
     pub unknown: [u64; 2],
+    /// Times that a session ended with a change unanswered, or with a refusal for now.
+    pub interrupted: u64,
     pub(super) random: StdRng,
     letters: u64,
 }
@@ -100,6 +102,7 @@ impl Person {
             model: Model { mailboxes, ..Model::default() },
             acknowledged: 0,
             unknown: [0; 2],
+            interrupted: 0,
             random: StdRng::seed_from_u64(seed),
             letters: 0,
         }
