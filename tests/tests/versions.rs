@@ -26,8 +26,9 @@ use buzon_tests::server::binary;
 use buzon_tests::trial::{PASSWORD, SIZE, Trial, meanwhile};
 use serde_json::{Value, json};
 
-/// Leaders come back to a node within this, and every node has heard of a new level.
-const SETTLES_WITHIN: Duration = Duration::from_secs(60);
+/// Leaders come back to a node within this, every node has heard of a new level, and what was away for now is there again: some
+/// seconds, with room for a busy machine.
+const SETTLES_WITHIN: Duration = Duration::from_secs(120);
 /// Accounts move between shards from this feature level on.
 const LEVEL_MOVES: u64 = 3;
 
@@ -49,8 +50,13 @@ fn upgrade(old: &Previous) -> anyhow::Result<()> {
     let new = binary()?;
     let cluster = Cluster::prepare_from(SIZE, old.binary.clone())?.found(SIZE)?;
     cluster.account("tour@load.example", PASSWORD)?;
-    let mut world =
-        World { old: &old.binary, new: &new, tour: Tour::new("tour@load.example", PASSWORD), states: 0 };
+    let mut world = World {
+        old: &old.binary,
+        new: &new,
+        tour: Tour::new("tour@load.example", PASSWORD),
+        states: 0,
+        asked: 0,
+    };
     let mut trial = Trial::over(cluster, seed("versions"))?;
     trial.under_load(|cluster, fronts| {
         world.serves(cluster, "all are old")?;
@@ -85,6 +91,8 @@ struct World<'a> {
     tour: Tour,
     /// How many states were looked at: names of what is made in each.
     states: u32,
+    /// Which metad was asked last.
+    asked: usize,
 }
 
 impl World<'_> {
@@ -136,7 +144,7 @@ impl World<'_> {
         self.start(cluster, at, self.new)
     }
 
-    /// Mail by every front-end, administration with old and new tools at every node, while the load goes on.
+    /// Mail by every front-end, administration with old and new tools, while the load goes on.
     fn serves(&mut self, cluster: &mut Cluster, what: &str) -> anyhow::Result<()> {
         self.states += 1;
         println!("{what}");
@@ -146,11 +154,11 @@ impl World<'_> {
         self.tour.go(&second, &first).with_context(|| what.to_owned())?;
         for (tool, binary) in [("old", self.old), ("new", self.new)] {
             cluster.run_binary(binary);
-            for at in 0..SIZE.metads {
-                let user = format!("{tool}{at}-{}@load.example", self.states);
-                administer(cluster, at, &user)
-                    .with_context(|| format!("{what}, {tool} ctl at metad {at}"))?;
-            }
+            // Each tool comes to each node: there are more states than nodes.
+            self.asked = (self.asked + 1) % SIZE.metads;
+            let name = format!("{tool}-{}", self.states);
+            administer(cluster, self.asked, &name)
+                .with_context(|| format!("{what}, {tool} ctl at metad {}", self.asked))?;
         }
         Ok(())
     }
@@ -179,8 +187,36 @@ fn leads(cluster: &Cluster, at: usize) -> anyhow::Result<bool> {
     Ok(shards.as_array().into_iter().flatten().any(|shard| shard["leader"] == cluster.ids[at]))
 }
 
-/// Every kind of order once, at one node.
-fn administer(cluster: &Cluster, at: usize, user: &str) -> anyhow::Result<()> {
+/// `ctl` says so of what is away for now: leaders change while processes come and go.
+fn is_away(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains("exit status: 5")
+}
+
+/// Asks any node, and again what is away for now.
+fn ask(cluster: &Cluster, arguments: &[&str]) -> anyhow::Result<Value> {
+    let until = Instant::now() + SETTLES_WITHIN;
+    loop {
+        match cluster.ctl_anywhere(arguments) {
+            Err(error) if is_away(&error) && Instant::now() < until => meanwhile(500),
+            done => return done,
+        }
+    }
+}
+
+/// Every kind of order once, at one node; anew, with another account, if it was away for now.
+fn administer(cluster: &Cluster, at: usize, name: &str) -> anyhow::Result<()> {
+    let until = Instant::now() + SETTLES_WITHIN;
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match administer_once(cluster, at, &format!("{name}-{attempt}@load.example")) {
+            Err(error) if is_away(&error) && Instant::now() < until => meanwhile(500),
+            done => return done,
+        }
+    }
+}
+
+fn administer_once(cluster: &Cluster, at: usize, user: &str) -> anyhow::Result<()> {
     let made = cluster.ctl_with(at, &["account", "create", user], PASSWORD)?;
     ensure!(made["shard"].as_u64().is_some_and(|shard| shard > 0), "{made}");
     cluster.ctl_with(at, &["account", "passwd", user], "another word")?;
@@ -198,7 +234,7 @@ fn administer(cluster: &Cluster, at: usize, user: &str) -> anyhow::Result<()> {
 }
 
 fn status(cluster: &Cluster) -> anyhow::Result<Value> {
-    cluster.ctl_anywhere(&["upgrade", "status"])
+    ask(cluster, &["upgrade", "status"])
 }
 
 /// The level that all nodes know. They tell each other once in a while.
@@ -225,7 +261,7 @@ fn finalize(cluster: &Cluster, old_level: u64) -> anyhow::Result<()> {
     let groups = before["groups"].as_u64().context("a number of groups")?;
     let waiting = if level > old_level { groups } else { 0 };
     ensure!(before["groups_to_raise"] == waiting, "{before}");
-    let done = cluster.ctl_anywhere(&["upgrade", "finalize"])?;
+    let done = ask(cluster, &["upgrade", "finalize"])?;
     println!("finalize: {done}");
     ensure!(done["level"] == level, "{done}");
     let until = Instant::now() + SETTLES_WITHIN;
@@ -242,11 +278,10 @@ fn finalize(cluster: &Cluster, old_level: u64) -> anyhow::Result<()> {
 /// What came with the levels above the second, which every cluster has: a level that is new belongs here.
 fn new_things(cluster: &Cluster, user: &str) -> anyhow::Result<()> {
     if possible(cluster)? >= LEVEL_MOVES {
-        let from =
-            cluster.ctl_anywhere(&["account", "show", user])?["shard"].as_u64().context("its shard")?;
+        let from = ask(cluster, &["account", "show", user])?["shard"].as_u64().context("its shard")?;
         let to = 1 + from % SIZE.shards as u64;
-        cluster.ctl_anywhere(&["account", "move", user, "--shard", &to.to_string()])?;
-        let moved = cluster.ctl_anywhere(&["account", "show", user])?;
+        ask(cluster, &["account", "move", user, "--shard", &to.to_string()])?;
+        let moved = ask(cluster, &["account", "show", user])?;
         ensure!(moved["shard"] == to, "{moved}");
     }
     Ok(())

@@ -11,7 +11,7 @@ use crate::imap::Imap;
 use crate::lmtp::Lmtp;
 
 /// A tour that met a restart is begun anew within this.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Letters that are appended before anything else.
