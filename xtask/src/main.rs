@@ -129,7 +129,9 @@ fn tools() -> anyhow::Result<()> {
 fn test(long: bool) -> anyhow::Result<()> {
     tools()?;
     // Before the build of today, so that it is today's binary that lies there in the end.
-    previous::build(long)?;
+    if long {
+        previous::build(true)?;
+    }
     // One command with all features, so that nothing is built twice.
     cargo(&["build", "--workspace", "--all-targets", "--all-features"])?;
     let mut tests = Command::new("cargo");
