@@ -66,6 +66,8 @@ fn what_is_kept_beside_a_log_reads_as_it_was_written() {
         membership: Some(record::stored_membership(&stored)),
         removed: true,
         sources: vec![pb::Member { node: 5, address: "metad-5:7071".to_owned() }],
+        // Not in what was kept first.
+        quarantine: None,
     };
     is_as_kept("group-meta", &meta, &record::encode(&meta), |bytes| pb::GroupMeta::decode(bytes).unwrap());
     let owner = LogOwner { cluster: 7 << 100, node: NodeId(3), incarnation: 9 };
