@@ -151,7 +151,12 @@ fn nodes_and_shards_come_and_go_under_load_and_nothing_is_lost() -> anyhow::Resu
         // And some that are there already, while they are used.
         for number in 0..PEOPLE / 2 {
             let user = format!("p{number}@load.example");
-            cluster.ctl_anywhere(&["account", "move", &user, "--shard", "6"])?;
+            // On a busy machine one is given up now and then, and the account stays where it is.
+            let until = Instant::now() + 2 * HEALED_WITHIN;
+            while let Err(error) = cluster.ctl_anywhere(&["account", "move", &user, "--shard", "6"]) {
+                ensure!(Instant::now() < until, "{user} is not moved: {error:#}");
+                meanwhile(500);
+            }
             let moved = cluster.ctl_anywhere(&["account", "show", &user])?;
             ensure!(moved["shard"] == 6, "{moved}");
         }
@@ -181,7 +186,7 @@ fn a_replica_that_differs_is_put_into_quarantine_and_mended() -> anyhow::Result<
         cluster.restart_metad(odd)?;
         let shard = cluster.ctl_anywhere(&["account", "show", "p0@load.example"])?["shard"].clone();
         let shard = shard.as_u64().context("a shard")?;
-        let until = Instant::now() + HEALED_WITHIN;
+        let until = Instant::now() + 3 * HEALED_WITHIN;
         while !cluster.quarantined(odd)?.contains(&shard) {
             ensure!(Instant::now() < until, "the replica of shard {shard} is not found out");
             meanwhile(200);

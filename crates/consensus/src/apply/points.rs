@@ -8,11 +8,12 @@ use std::collections::VecDeque;
 use buzon_model::digest::StateDigest;
 use buzon_types::id::LogIndex;
 
-/// Every so many entries one is kept.
-const EVERY: u64 = 256;
+/// Every so many entries one is kept: few, so that a group with little to do under way is compared soon too, for a follower's
+/// last entry is seldom its leader's.
+const EVERY: u64 = 16;
 /// So many of them: a follower may be behind by their product, which is more than a busy group applies in the time between
 /// two comparisons.
-const KEPT_MAX: usize = 256;
+const KEPT_MAX: usize = 1024;
 
 /// The digest after an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
