@@ -7,7 +7,9 @@
 //! This file is what openraft calls; the work is in `machine` (one group's state) and `snapshot`.
 
 mod machine;
+mod partial;
 mod rows;
+pub(crate) mod session;
 mod snapshot;
 mod view;
 
@@ -21,6 +23,7 @@ use openraft::storage::{ApplyResponder, RaftSnapshotBuilder, RaftStateMachine, S
 use openraft::type_config::alias::SnapshotOf;
 
 pub(crate) use self::machine::{ApplyError, Machine, MachineParts};
+pub(crate) use self::partial::Partial;
 pub(crate) use self::snapshot::{SnapshotData, Staged};
 pub use self::view::View;
 use crate::record;
@@ -105,6 +108,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Applier {
         }
         let last_membership = record::decode_stored_membership(head.membership)?;
         let meta = SnapshotMeta { last_log_id: record::read_applied(&head.applied)?, last_membership };
+        self.machine.noted().send_replace(head.applied.index);
         Ok(Snapshot { meta, snapshot: SnapshotData::Rows(Arc::clone(&self.machine)) })
     }
 }

@@ -14,6 +14,7 @@ mod apply;
 pub mod error;
 pub mod group;
 mod group_meta;
+mod keep;
 pub mod log;
 mod network;
 pub mod node;

@@ -5,12 +5,15 @@ mod database;
 mod elections;
 mod flaky;
 mod heartbeats;
+mod keep;
 mod machine;
 mod members;
 mod proposals;
 mod refill;
 mod rest;
+mod snapshots;
 mod storage_suite;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
