@@ -87,24 +87,24 @@ impl RaftStateMachine<TypeConfig> for Applier {
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotData>>> {
-        let (last, membership) = self.applied_state().await?;
-        let data = || SnapshotData::Rows(Arc::clone(&self.machine));
-        let meta = |last| SnapshotMeta { last_log_id: Some(last), last_membership: membership };
-        Ok(last.map(|last| Snapshot { meta: meta(last), snapshot: data() }))
+        let snapshot = self.snapshot().await?;
+        Ok(snapshot.meta.last_log_id.is_some().then_some(snapshot))
     }
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for Applier {
     type SnapshotData = SnapshotData;
 
-    /// A snapshot is where the rows stand, and that they are on the database's disk: the log may then be purged.
-    /// Rows are read when it is sent.
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, SnapshotData>> {
-        let head = self.machine.head().await?;
-        let durable = self.machine.flush().await?;
-        if durable < head.applied.index {
-            return Err(io::Error::other("the database did not flush what was applied"));
-        }
+        self.snapshot().await
+    }
+}
+
+impl Applier {
+    /// A snapshot is where the rows stand, and that they are on the database's disk: the log may then be purged, and who
+    /// is sent the rows gets no less. Rows are read when it is sent.
+    async fn snapshot(&self) -> io::Result<SnapshotOf<TypeConfig, SnapshotData>> {
+        let head = self.machine.durable_head().await?;
         let last_membership = record::decode_stored_membership(head.membership)?;
         let meta = SnapshotMeta { last_log_id: record::read_applied(&head.applied)?, last_membership };
         Ok(Snapshot { meta, snapshot: SnapshotData::Rows(Arc::clone(&self.machine)) })

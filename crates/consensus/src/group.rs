@@ -306,8 +306,19 @@ impl Group {
         }
     }
 
-    /// Asks another member to lead: before this node goes away.
+    /// Asks another member to lead: before this node goes away. Nothing happens if it is this node.
+    ///
+    /// # Errors
+    /// If it does not vote: raft would let its lease go and wait for an election that nobody begins.
     pub async fn transfer_leader(&self, to: NodeId) -> Result<(), ReadError> {
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        if to.0 == metrics.id {
+            return Ok(());
+        }
+        if !metrics.membership_config.voter_ids().any(|voter| voter == to.0) {
+            let why = format!("node {to} does not vote in group {}", self.id());
+            return Err(ReadError::Unavailable(why.into()));
+        }
         self.pulse.touch(&self.raft);
         let asked = self.raft.trigger().transfer_leader(to.0).await;
         asked.map_err(|error| ReadError::Stopped(error.into()))

@@ -239,6 +239,21 @@ impl Machine {
         }
     }
 
+    /// Where the rows stand, once all of that is on the database's disk: no restart of the server takes it back, as it
+    /// may take back what is only in memory here. However long the database is away.
+    pub(crate) async fn durable_head(&self) -> Result<GroupHead, ApplyError> {
+        let mut wait = RETRY_AFTER;
+        loop {
+            let head = self.head().await?;
+            if self.flush().await? >= head.applied.index {
+                return Ok(head);
+            }
+            // The server has restarted and lost the end, and nobody has noticed: the log has it.
+            *self.loaded.write().await = None;
+            self.pause(ApplyError::Restarted(self.group()), &mut wait).await?;
+        }
+    }
+
     /// After its core has stopped: waits for those who still use the rows. Nobody will.
     pub(crate) async fn close(&self) {
         self.parts.stop.cancel();

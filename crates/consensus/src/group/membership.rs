@@ -155,6 +155,10 @@ impl Group {
             } else {
                 return Ok(());
             };
+            // A leader that has left leads on until the others elect one, and is not to change who they are.
+            if membership.get_node(&self.raft.metrics().borrow_watched().id).is_none() {
+                return Err(ChangeError::NotLeader { leader: None });
+            }
             match self.raft.change_membership(change, retain).await {
                 Ok(_) => {}
                 // As after a rest: nothing is written then, and a quorum that is heard makes it possible.

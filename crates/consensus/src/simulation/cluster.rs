@@ -125,8 +125,9 @@ impl World {
             loop {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 for group in node.groups() {
-                    let is_running = group.raft().metrics().borrow_watched().running_state.is_ok();
-                    world.oracle.observe(group.id(), &Event::Status { node: id, is_running });
+                    let running = group.raft().metrics().borrow_watched().running_state.clone();
+                    let stopped = running.err().map(|error| format!("{error:?}"));
+                    world.oracle.observe(group.id(), &Event::Status { node: id, stopped });
                 }
             }
         });

@@ -33,7 +33,7 @@ pub(crate) enum Event<'a> {
     /// A node's database lost rows that were on its disk: somebody lost the disk.
     DatabaseLost { node: NodeId },
     /// What a node says of itself.
-    Status { node: NodeId, is_running: bool },
+    Status { node: NodeId, stopped: Option<String> },
     /// A client was answered.
     Answered { client: u64, request: Option<RequestId>, index: LogIndex, outcome: &'a Outcome },
     /// A client asks for a mailbox.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use buzon_model::read::{EventKind, ReadAt};
 use buzon_types::id::{LogIndex, NodeId};
-use openraft::storage::RaftStateMachine as _;
+use openraft::storage::{RaftSnapshotBuilder as _, RaftStateMachine as _};
 use openraft::type_config::alias::SnapshotOf;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -244,6 +244,29 @@ async fn the_log_is_kept_while_the_database_has_nothing_on_its_disk() {
     flaky.never_durable.store(false, Ordering::SeqCst);
     openraft::storage::RaftLogStorage::purge(&mut log, id).await.unwrap();
     assert_eq!(held(), last.0..last.0);
+}
+
+/// A Postgres that restarted takes back what it had not flushed, and says so by its incarnation only when it is asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_waits_for_the_database_and_never_stops_the_group() {
+    let (node, flaky, group) = flaky(RaftOptions::default()).await;
+    let last = propose(&group, 0..10).await;
+    flaky.never_durable.store(true, Ordering::SeqCst);
+    let rows = Applier::new(Arc::clone(group.machine()));
+    let (mut sent, mut built) = (rows.clone(), rows);
+    let sent = tokio::spawn(async move { sent.get_current_snapshot().await });
+    let built = tokio::spawn(async move { built.build_snapshot().await });
+    group.raft().trigger().snapshot().await.unwrap();
+    let before = flaky.flushes.load(Ordering::SeqCst);
+    node.wait(|| flaky.flushes.load(Ordering::SeqCst) > before + 9).await;
+    assert!(!sent.is_finished() && !built.is_finished());
+    flaky.never_durable.store(false, Ordering::SeqCst);
+    let (sent, built) = (sent.await.unwrap().unwrap().unwrap(), built.await.unwrap().unwrap());
+    // openraft counts entries from 0.
+    let ends = [&sent, &built].map(|snapshot| snapshot.meta.last_log_id.unwrap().index + 1);
+    assert_eq!(ends, [last.0; 2]);
+    propose(&group, 10..12).await;
+    assert!(group.status().leads);
 }
 
 /// A node, a snapshot of its group and where that ends.

@@ -25,6 +25,8 @@ pub(super) struct Flaky {
     pub(super) forget: AtomicU64,
     /// What the database says of its disk is 0.
     pub(super) never_durable: AtomicBool,
+    /// It was asked to flush so often.
+    pub(super) flushes: AtomicU64,
     pub(super) incarnation: AtomicU64,
     /// Whether the disk under the database has failed.
     pub(super) disk_failed: AtomicBool,
@@ -91,6 +93,7 @@ impl Flaky {
             refuse: AtomicU64::default(),
             forget: AtomicU64::default(),
             never_durable: AtomicBool::default(),
+            flushes: AtomicU64::default(),
             incarnation: AtomicU64::default(),
             disk_failed: AtomicBool::default(),
             refuse_install: AtomicU64::default(),
@@ -150,6 +153,7 @@ impl MetaStore for Flaky {
     }
 
     async fn durable_index(&self, group: GroupId, flush: bool) -> Result<u64, StoreError> {
+        self.flushes.fetch_add(u64::from(flush), Ordering::SeqCst);
         if self.never_durable.load(Ordering::SeqCst) {
             return Ok(0);
         }

@@ -6,7 +6,7 @@ use buzon_types::id::{GroupId, LogIndex, NodeId};
 
 use super::cluster::{Cluster, GROUP, TestNode};
 use super::{create_account, propose_somewhere};
-use crate::error::OpenError;
+use crate::error::{OpenError, ReadError};
 use crate::group::{ChangeError, Group, Member, Rest};
 use crate::group_meta;
 use crate::node::RaftOptions;
@@ -300,4 +300,27 @@ async fn a_leader_tells_how_far_its_followers_are() {
     assert!(follower.status().followers.is_empty());
     let error = follower.remove_members(&[away].into()).await.unwrap_err();
     assert!(matches!(error, ChangeError::NotLeader { leader: Some(_) }), "{error:?}");
+}
+
+/// openraft lets the lease of a leader go that hands its group over, whoever is to have it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_is_handed_over_to_a_voter_only() {
+    let mut cluster = Cluster::start(3, RaftOptions::default()).await;
+    let (learner, address) = cluster.add().await;
+    at_leader(&cluster, |group| {
+        let address = address.clone();
+        async move { group.add_learner(learner, &address).await }
+    })
+    .await;
+    let leader = cluster.leader().await;
+    let (node, term) = (leader.leader().unwrap().node, leader.status().term);
+    leader.transfer_leader(node).await.unwrap();
+    for refused in [learner, NodeId(99)] {
+        let error = leader.transfer_leader(refused).await.unwrap_err();
+        assert!(matches!(error, ReadError::Unavailable(_)), "{error:?}");
+    }
+    // It serves on, in the same term.
+    leader.propose(&super::create_tenant("after")).await.unwrap();
+    let status = leader.status();
+    assert_eq!((status.term, status.leads), (term, true));
 }

@@ -14,7 +14,7 @@ impl Invariant for Check {
     }
 
     fn observe(&mut self, event: &Event<'_>, _: &History) -> Result<(), String> {
-        let Event::Status { node, is_running, .. } = event else { return Ok(()) };
-        ensure(*is_running, || format!("it has stopped on node {node}"))
+        let Event::Status { node, stopped } = event else { return Ok(()) };
+        ensure(stopped.is_none(), || format!("it has stopped on node {node}: {stopped:?}"))
     }
 }
