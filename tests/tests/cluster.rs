@@ -58,6 +58,37 @@ fn sessions_stay_and_go_on_when_a_leader_is_killed() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The last of them finds nobody to lead in its place, and no majority to be told that it goes.
+#[test]
+fn all_nodes_end_when_they_are_asked_one_by_one_and_serve_again() -> anyhow::Result<()> {
+    let mut cluster = Cluster::start(SMALL)?;
+    cluster.account("ana@example.com", "word")?;
+    let front = cluster.front(0)?;
+    let mut imap = Imap::login(front.imaps, &front.ca, "ana@example.com", "word")?;
+    assert!(imap.append("INBOX", "", b"Subject: kept\r\n\r\n")?.is_ok());
+    drop(imap);
+    let nodes = cluster.metads.iter_mut().chain(&mut cluster.frontends);
+    for node in nodes {
+        let began = Instant::now();
+        let status = node.terminate()?;
+        println!("{} ended after {:?}", node.name, began.elapsed());
+        assert!(status.success(), "{}: {status}", node.name);
+    }
+    // A node is ready when its groups have leaders.
+    for metad in &mut cluster.metads {
+        metad.start()?;
+    }
+    for metad in &mut cluster.metads {
+        metad.wait_line("ready", Duration::from_secs(60))?;
+    }
+    cluster.restart_frontend(0)?;
+    let front = cluster.front(0)?;
+    let mut imap = Imap::login(front.imaps, &front.ca, "ana@example.com", "word")?;
+    assert_eq!(imap.ok("STATUS INBOX (MESSAGES)")?.status_items()?["MESSAGES"], 1);
+    assert_eq!(cluster.complaints(), Vec::<String>::new());
+    Ok(())
+}
+
 #[test]
 fn a_node_that_got_another_address_is_found_again() -> anyhow::Result<()> {
     let mut cluster = Cluster::start(SMALL)?;

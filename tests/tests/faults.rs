@@ -10,7 +10,7 @@ use buzon_tests::load::endure::Fronts;
 use buzon_tests::net::{Net, loopback_up, ran_inside};
 use buzon_tests::s3::Mood;
 use buzon_tests::seed::{is_long, seed};
-use buzon_tests::trial::{HEALED_WITHIN, PASSWORD, PEOPLE, SIZE, Trial, meanwhile};
+use buzon_tests::trial::{CHANGED_WITHIN, PASSWORD, PEOPLE, SIZE, Trial, meanwhile};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -152,7 +152,7 @@ fn nodes_and_shards_come_and_go_under_load_and_nothing_is_lost() -> anyhow::Resu
         for number in 0..PEOPLE / 2 {
             let user = format!("p{number}@load.example");
             // On a busy machine one is given up now and then, and the account stays where it is.
-            let until = Instant::now() + 2 * HEALED_WITHIN;
+            let until = Instant::now() + CHANGED_WITHIN;
             while let Err(error) = cluster.ctl_anywhere(&["account", "move", &user, "--shard", "6"]) {
                 ensure!(Instant::now() < until, "{user} is not moved: {error:#}");
                 meanwhile(500);
@@ -186,7 +186,7 @@ fn a_replica_that_differs_is_put_into_quarantine_and_mended() -> anyhow::Result<
         cluster.restart_metad(odd)?;
         let shard = cluster.ctl_anywhere(&["account", "show", "p0@load.example"])?["shard"].clone();
         let shard = shard.as_u64().context("a shard")?;
-        let until = Instant::now() + 3 * HEALED_WITHIN;
+        let until = Instant::now() + CHANGED_WITHIN;
         while !cluster.quarantined(odd)?.contains(&shard) {
             ensure!(Instant::now() < until, "the replica of shard {shard} is not found out");
             meanwhile(200);
@@ -194,7 +194,7 @@ fn a_replica_that_differs_is_put_into_quarantine_and_mended() -> anyhow::Result<
         // What has accounts there has one more entry for each of them by now.
         meanwhile(3000);
         let id = cluster.ids[odd].to_string();
-        let until = Instant::now() + 2 * HEALED_WITHIN;
+        let until = Instant::now() + CHANGED_WITHIN;
         loop {
             let groups = cluster.quarantined(odd)?;
             let Some(group) = groups.first() else { break };

@@ -103,5 +103,5 @@ fn open_s3(options: &S3Options, deadline: Duration) -> Result<Arc<dyn ObjectStor
 }
 
 fn refused(what: impl Into<String>, error: impl std::error::Error + Send + Sync + 'static) -> BodiesError {
-    BodiesError::Options { reason: what.into(), source: Some(Box::new(error)) }
+    BodiesError::Options { reason: what.into(), source: Some(Arc::new(error)) }
 }

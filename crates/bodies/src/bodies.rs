@@ -16,6 +16,7 @@ use crate::format::{self, FOOTER_BYTES, HEADER_BYTES};
 use crate::list::{self, ListedObject};
 use crate::metrics::Metrics;
 use crate::options::{Backend, Options};
+use crate::pack::{PACKED_BYTES_MAX, Packer};
 use crate::read::Reader;
 use crate::requests::Requests;
 use crate::writer::BodyWriter;
@@ -24,6 +25,7 @@ use crate::writer::BodyWriter;
 #[derive(Debug, Clone)]
 pub struct Bodies {
     requests: Arc<Requests>,
+    packer: Arc<Packer>,
     reader: Arc<Reader>,
 }
 
@@ -46,16 +48,21 @@ impl Bodies {
         let cache = (options.cache_bytes_max > 0).then(|| Cache::new(options.cache_bytes_max));
         let read_ahead_bytes = options.read_ahead_bytes;
         let reader = Arc::new(Reader { requests: requests.clone(), cache, read_ahead_bytes });
-        Self { requests, reader }
+        let packer = Arc::new(Packer::new(requests.clone()));
+        Self { requests, packer, reader }
     }
 
     /// Stores a body. It is durable when this returns: only then may metadata name it.
     ///
-    /// Bodies put at one time may come to share an object; nobody may read anything into `object` or `offset`.
+    /// Small bodies put at one time share an object; nobody may read anything into `object` or `offset`.
     ///
     /// # Errors
     /// No such body exists then; put it again if the error is retryable.
     pub async fn put(&self, body: Bytes) -> Result<BodyRef, BodiesError> {
+        self.requests.metrics().stored();
+        if body.len() <= PACKED_BYTES_MAX {
+            return self.packer.put(body).await;
+        }
         let mut writer = BodyWriter::new(self.requests.clone(), body.len());
         writer.write(body).await?;
         writer.finish().await

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use buzon_types::body_ref::{KeyId, ObjectId};
 
@@ -9,7 +10,7 @@ use buzon_types::body_ref::{KeyId, ObjectId};
 ///
 /// A failed write needs no "was it applied?": its object was never named to anybody, and a repetition makes a new
 /// one. So every operation may be repeated when [`BodiesError::is_retryable`] says so.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum BodiesError {
     /// The store answers, and has no such object: lost, or removed after its retention.
@@ -25,7 +26,7 @@ pub enum BodiesError {
         request: RequestKind,
         /// What it said; none when the deadline passed first.
         #[source]
-        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+        source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     },
     /// The bytes are not those that were put. A human must look.
     #[error("object {object} is corrupt: {what}")]
@@ -58,7 +59,7 @@ pub enum BodiesError {
         reason: String,
         /// The cause, if one was told.
         #[source]
-        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+        source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     },
 }
 

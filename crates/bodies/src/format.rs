@@ -15,8 +15,8 @@
 //! - A part of a body is one range read of these bytes, **not verified** (transport and disk have their own sums).
 //! - The index at the end lets an object be understood without metadata (collection, salvage). Reading a body never
 //!   needs it, nor the header.
-//! - Packing puts more bodies in one object; encryption changes the stored bytes and fills `key`; neither changes
-//!   the layout. A layout that must change gets a new version; unknown flags mean "not for this version".
+//! - Packing (`pack`) puts more bodies in one object; encryption changes the stored bytes and fills `key`; neither
+//!   changes the layout. A layout that must change gets a new version; unknown flags mean "not for this version".
 
 use buzon_types::body_ref::{BodyRef, Encoding, KeyId, ObjectId};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -75,6 +75,11 @@ impl Frame {
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.length += bytes.len() as u64;
         self.sum.update(bytes);
+    }
+
+    /// The same bytes at another place: where, only the seal knows.
+    pub(crate) fn moved_to(self, object: ObjectId, offset: u64) -> Self {
+        Self { object, offset, ..self }
     }
 
     /// Stored bytes so far.

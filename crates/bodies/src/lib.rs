@@ -2,7 +2,7 @@
 //! [`BodyRef`](buzon_types::body_ref::BodyRef) and read whole, by range or as a stream.
 //!
 //! ```text
-//! Bodies ── put, writer ─────▶ format (header, bodies, index) ──▶ requests (limit, deadline, count) ──▶ folder | S3
+//! Bodies ── put, writer ─────▶ pack, format (header, bodies, index) ──▶ requests (limit, deadline, count) ──▶ folder | S3
 //!        └─ get, range, stream ──▶ cache (segments, read-ahead) ──▶ requests
 //! ```
 //!
@@ -18,6 +18,7 @@ mod list;
 mod metrics;
 mod name;
 mod options;
+mod pack;
 mod read;
 mod requests;
 mod upload;

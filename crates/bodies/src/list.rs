@@ -1,5 +1,7 @@
 //! Objects by name, for the collector and for tools: nothing that serves mail lists.
 
+use std::sync::Arc;
+
 use buzon_types::body_ref::ObjectId;
 use futures::stream::{BoxStream, StreamExt};
 use object_store::path::Path;
@@ -28,7 +30,7 @@ pub(crate) fn shard(requests: &Requests, shard: u8) -> BoxStream<'static, Result
             }
             Err(error) => Some(Err(BodiesError::Unavailable {
                 request: RequestKind::List,
-                source: Some(Box::new(error)),
+                source: Some(Arc::new(error)),
             })),
         }
     });

@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     requests: Counter<u64>,
     duration: Histogram<f64>,
     in_flight: UpDownCounter<i64>,
+    stored: Counter<u64>,
     written: Counter<u64>,
     read: Counter<u64>,
     lookups: Counter<u64>,
@@ -39,6 +40,11 @@ impl Metrics {
                 .with_unit("{request}")
                 .with_description("Requests on their way to the object store.")
                 .build(),
+            stored: meter
+                .u64_counter("buzon.bodies.stored")
+                .with_unit("{body}")
+                .with_description("Bodies put into the object store; small ones share requests.")
+                .build(),
             written: meter
                 .u64_counter("buzon.bodies.written")
                 .with_unit("By")
@@ -64,6 +70,7 @@ impl Metrics {
         }
         [true, false].iter().for_each(|&found| this.lookups.add(0, &[KeyValue::new("found", found)]));
         this.in_flight.add(0, &[]);
+        this.stored.add(0, &[]);
         this.written.add(0, &[]);
         this.read.add(0, &[]);
         this
@@ -79,6 +86,10 @@ impl Metrics {
         let outcome = KeyValue::new("outcome", error.map_or("ok", outcome));
         self.requests.add(1, &[kind.clone(), outcome]);
         self.duration.record(took.as_secs_f64(), &[kind]);
+    }
+
+    pub(crate) fn stored(&self) {
+        self.stored.add(1, &[]);
     }
 
     pub(crate) fn wrote(&self, bytes: u64) {

@@ -167,6 +167,6 @@ impl Requests {
 fn typed(request: RequestKind, object: ObjectId, error: object_store::Error) -> BodiesError {
     match error {
         object_store::Error::NotFound { .. } => BodiesError::NotFound { object },
-        other => BodiesError::Unavailable { request, source: Some(Box::new(other)) },
+        other => BodiesError::Unavailable { request, source: Some(Arc::new(other)) },
     }
 }

@@ -154,6 +154,8 @@ pub(crate) struct Memory {
     pub(crate) metadata_cache_bytes: u64,
     /// Bodies read lately.
     pub(crate) body_cache_bytes: u64,
+    /// What lists of messages show of them, read lately.
+    pub(crate) summary_cache_bytes: u64,
     /// Messages on their way in.
     pub(crate) incoming_bytes_max: u64,
 }
@@ -245,7 +247,12 @@ impl S3 {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { metadata_cache_bytes: 512 << 20, body_cache_bytes: 128 << 20, incoming_bytes_max: 512 << 20 }
+        Self {
+            metadata_cache_bytes: 512 << 20,
+            body_cache_bytes: 128 << 20,
+            summary_cache_bytes: 128 << 20,
+            incoming_bytes_max: 512 << 20,
+        }
     }
 }
 

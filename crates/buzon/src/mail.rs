@@ -77,6 +77,7 @@ fn imap(parts: &Parts<'_>, telemetry: &Telemetry) -> anyhow::Result<Imap> {
     let options = ImapOptions {
         host_name: config.host_name.clone(),
         append_bytes_max: config.imap.message_bytes_max,
+        summary_cache_bytes_max: config.memory.summary_cache_bytes,
         autologout: Duration::from_secs(config.imap.autologout_seconds),
         idle_keepalive: Duration::from_secs(config.imap.idle_keepalive_seconds),
         ..ImapOptions::default()

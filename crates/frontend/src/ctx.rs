@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::options::ImapOptions;
 use crate::rescue::CommandError;
 use crate::selected::Selected;
+use crate::summaries::SummaryCache;
 use crate::wire::Wire;
 
 /// What all sessions of a process share.
@@ -39,6 +40,7 @@ pub(crate) struct Services {
     pub(crate) options: ImapOptions,
     pub(crate) meta: Arc<dyn MetaApi>,
     pub(crate) bodies: Bodies,
+    pub(crate) summaries: SummaryCache,
     pub(crate) authenticator: Authenticator,
     /// Memory for messages on their way in.
     pub(crate) budget: Budget,

@@ -20,6 +20,7 @@ use crate::listener::Accepted;
 use crate::meta_api::MetaApi;
 use crate::metrics::Metrics;
 use crate::options::ImapOptions;
+use crate::summaries::SummaryCache;
 use crate::wire::Stream;
 use buzon_tls::certificate::HANDSHAKE_MAX;
 
@@ -54,9 +55,19 @@ impl Imap {
             Authenticator::new(Arc::clone(&meta), options.password_checks_max, options.failure_delay);
         let metrics = Metrics::new(&meter);
         let search_budget = Budget::new(SEARCHED_BYTES_MAX.max(options.append_bytes_max));
-        let claims = Claims::default();
-        let services =
-            Services { options, meta, bodies, authenticator, budget, search_budget, claims, metrics, tls };
+        let summaries = SummaryCache::new(options.summary_cache_bytes_max, &meter);
+        let services = Services {
+            options,
+            meta,
+            bodies,
+            summaries,
+            authenticator,
+            budget,
+            search_budget,
+            claims: Claims::default(),
+            metrics,
+            tls,
+        };
         Self { services: Arc::new(services) }
     }
 

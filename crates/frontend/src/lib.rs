@@ -27,6 +27,7 @@ mod metrics;
 pub mod options;
 mod rescue;
 mod selected;
+mod summaries;
 mod sync;
 #[cfg(test)]
 mod tests;

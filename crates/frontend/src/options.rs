@@ -11,6 +11,8 @@ pub struct ImapOptions {
     pub host_name: String,
     /// Largest message of APPEND.
     pub append_bytes_max: u64,
+    /// Memory for summaries read lately.
+    pub summary_cache_bytes_max: u64,
     /// What one command may take.
     pub limits: Limits,
     /// From connecting to logging in.
@@ -30,6 +32,7 @@ impl Default for ImapOptions {
         Self {
             host_name: "localhost".to_owned(),
             append_bytes_max: 50 << 20,
+            summary_cache_bytes_max: 128 << 20,
             limits: Limits::default(),
             login_timeout: Duration::from_secs(60),
             autologout: Duration::from_secs(30 * 60),

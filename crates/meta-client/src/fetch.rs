@@ -1,6 +1,6 @@
 //! FETCH: messages in chunks, as fast as the reader takes them.
 
-use buzon_model::read::{Columns, MessageRead, ReadAt};
+use buzon_model::read::{Columns, MessageRead, ReadAt, Summaries};
 use buzon_model::reply::Rejection;
 use buzon_proto::pb::mail::v1 as pb;
 use buzon_proto::status::{CallError, ErrorCode, WriteOutcome};
@@ -37,7 +37,7 @@ impl Meta {
         columns: Columns,
         at: ReadAt,
     ) -> Result<Messages, MetaError> {
-        let stream = self.fetch_following(of, mailbox, uids, columns, at).await?;
+        let stream = self.fetch_following(of, mailbox, uids, &columns, at).await?;
         let reading = Reading {
             meta: self.clone(),
             of: of.clone(),
@@ -55,7 +55,7 @@ impl Meta {
         of: &AccountHandle,
         mailbox: MailboxId,
         uids: &UidSet,
-        columns: Columns,
+        columns: &Columns,
         at: ReadAt,
     ) -> Result<Streaming<pb::FetchResponse>, MetaError> {
         self.following(of, at, |of, at| async move { self.fetch_here(&of, mailbox, uids, columns, at).await })
@@ -67,15 +67,19 @@ impl Meta {
         of: &AccountHandle,
         mailbox: MailboxId,
         uids: &UidSet,
-        columns: Columns,
+        columns: &Columns,
         at: ReadAt,
     ) -> Result<Streaming<pb::FetchResponse>, MetaError> {
         let request = pb::FetchRequest {
             group: of.shard.0,
             mailbox: Some(of.mailbox(mailbox).into()),
             uids: Some(uids.into()),
-            summary: columns.summary,
+            summary: columns.summaries.any(),
             read: Some(at.into()),
+            summaries: match &columns.summaries {
+                Summaries::Of(uids) => Some(uids.into()),
+                Summaries::None | Summaries::All => None,
+            },
         };
         self.ask(of.shard, |transport| {
             let request = request.clone();
@@ -139,7 +143,7 @@ impl Reading {
     async fn resume(&mut self) -> Result<(), MetaError> {
         self.resumed += 1;
         let (at, meta) = (ReadAt::Linearizable, self.meta.clone());
-        self.stream = meta.fetch_following(&self.of, self.mailbox, &self.left, self.columns, at).await?;
+        self.stream = meta.fetch_following(&self.of, self.mailbox, &self.left, &self.columns, at).await?;
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use buzon_model::command::{Command, ShardCommand};
 use buzon_model::limits::ENTRY_BYTES_MAX;
@@ -32,6 +33,9 @@ use crate::watch::Feeds;
 
 /// Room in an entry for time and request id beside the command.
 const ENTRY_HEADER_BYTES: usize = 128;
+/// How long a process that ends tries to say so: what it left open is closed later by the shards themselves.
+const CLOSE_DEADLINES: Deadlines =
+    Deadlines { total: Duration::from_secs(3), attempt: Duration::from_secs(2) };
 /// How often a request that was never sent before may find its instance unknown; more is a fault.
 const REOPENS_MAX: u32 = 3;
 
@@ -211,17 +215,17 @@ impl Meta {
     pub async fn close(&self) -> Result<(), MetaError> {
         let groups: Vec<_> =
             self.inner.groups.lock().iter().map(|(id, group)| (*id, Arc::clone(group))).collect();
-        let mut result = Ok(());
-        for (group, state) in groups {
+        let closed = groups.into_iter().map(|(group, state)| async move {
             let session = Arc::clone(&state.session.lock());
             state.end(&session);
-            if session.opened.initialized() {
-                let command = pb::Command::from(&Command::CloseInstance(session.instance));
-                let closed = self.send(&mut self.retry(group), group, || None, &command).await;
-                result = result.and(closed.map(|_| ()));
+            if !session.opened.initialized() {
+                return Ok(());
             }
-        }
-        result
+            let command = pb::Command::from(&Command::CloseInstance(session.instance));
+            let mut retry = Retry::new(&self.inner.router, group, CLOSE_DEADLINES);
+            self.send(&mut retry, group, || None, &command).await.map(|_| ())
+        });
+        futures::future::join_all(closed).await.into_iter().collect()
     }
 
     /// Makes the group know the instance; safe to repeat.

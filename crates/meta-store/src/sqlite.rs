@@ -31,6 +31,8 @@ use session::SqliteSession;
 const READERS_MAX: u32 = 4;
 /// Statements kept prepared on each connection: all that this crate has, in the sizes that batches come in.
 const STATEMENTS_MAX: usize = 256;
+/// Rows that SQLite's thread reads ahead of whoever takes them: at each of so many the two wait for each other.
+const ROWS_AHEAD_MAX: usize = 512;
 /// How long a statement waits for a lock: nobody but our own checkpoint ever holds one.
 const BUSY_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a caller waits for a connection before it is told that the database is unavailable.
@@ -97,6 +99,7 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIME_MAX)
             .statement_cache_capacity(STATEMENTS_MAX)
+            .row_buffer_size(ROWS_AHEAD_MAX)
             .foreign_keys(false)
             // Ours decides when, so that it knows what is on the disk.
             .pragma("wal_autocheckpoint", "0")

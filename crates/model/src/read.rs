@@ -109,10 +109,42 @@ pub struct MailboxDelta {
 }
 
 /// Which columns of messages to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Columns {
-    /// The encoded summary too: comes from SQL.
-    pub summary: bool,
+    /// Encoded summaries: they come from SQL.
+    pub summaries: Summaries,
+}
+
+/// Of which messages the summary is read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Summaries {
+    /// Of none.
+    #[default]
+    None,
+    /// Of all.
+    All,
+    /// Of these, of those that are read: the reader has the others.
+    Of(UidSet),
+}
+
+impl Summaries {
+    /// Whether that of a message is wanted.
+    pub fn contains(&self, uid: Uid) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Of(uids) => uids.contains(uid),
+        }
+    }
+
+    /// Whether any is wanted at all.
+    pub fn any(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Of(uids) => !uids.is_empty(),
+        }
+    }
 }
 
 /// A message that was read: live, or a tombstone that some session still sees.

@@ -135,13 +135,13 @@ async fn many_at_once_do_not_mix(bodies: Bodies) {
             let content = bytes(100 + at * 37);
             let body = bodies.put(content.clone()).await.unwrap();
             assert_eq!(bodies.get(&body).await.unwrap(), content);
-            body.object
+            (body.object, body.offset)
         }
     });
-    let mut objects: Vec<ObjectId> = stream::iter(work).buffer_unordered(100).collect().await;
-    objects.sort_unstable();
-    objects.dedup();
-    assert_eq!(objects.len(), 100);
+    let mut places: Vec<(ObjectId, u64)> = stream::iter(work).buffer_unordered(100).collect().await;
+    places.sort_unstable();
+    places.dedup();
+    assert_eq!(places.len(), 100);
 }
 
 async fn an_object_lists_and_tells_its_bodies(bodies: Bodies) {

@@ -4,5 +4,6 @@
 
 mod claims;
 mod faults;
+mod packing;
 mod requests;
 mod support;

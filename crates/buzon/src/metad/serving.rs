@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use buzon_consensus::node::{Node, NodeOptions};
@@ -19,7 +19,7 @@ use buzon_metad::groups::Groups;
 use buzon_metad::node::NodeGroups;
 use buzon_metad::server::{Options as MetadOptions, Server as Metad};
 use buzon_tls::listen::incoming;
-use buzon_types::id::DIRECTORY;
+use buzon_types::id::{DIRECTORY, NodeId};
 use buzon_types::secret::Secret;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -37,6 +37,8 @@ use crate::outcomes::Outcomes;
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 /// Calls that run when a phase ends get so long.
 const CALLS_END_MAX: Duration = Duration::from_secs(5);
+/// A voter that was not heard for longer is down: it is not asked to lead.
+const HEARD_MAX: Duration = Duration::from_secs(2);
 
 /// The listening sockets, bound once: each phase accepts from them.
 pub(super) struct Sockets {
@@ -257,29 +259,46 @@ impl Serving {
 
 /// Asks another voter to lead each group that this node leads, and waits until they do.
 async fn hand_over(node: &Node, deadline: Duration) {
-    let own = node.owner().node;
+    let began = Instant::now();
     let handed = async {
         // Another voter each time: the first may be down.
         for turn in 0.. {
-            let mut led = 0;
-            for group in node.groups() {
-                let status = group.status();
-                let others: Vec<_> = status.voters.iter().filter(|voter| **voter != own).collect();
-                if status.leads && !others.is_empty() {
-                    let other = others[turn % others.len()];
-                    led += 1;
-                    if let Err(error) = group.transfer_leader(*other).await {
-                        tracing::warn!(group = %group.id(), %error, "hand a group over");
-                    }
-                }
-            }
-            if led == 0 {
-                return;
+            let (led, asked) = ask_to_lead(node, turn).await;
+            // The last node of a cluster that goes finds nobody.
+            if led == 0 || (asked == 0 && began.elapsed() > HEARD_MAX) {
+                return led;
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+        0
     };
-    if tokio::time::timeout(deadline, handed).await.is_err() {
+    if tokio::time::timeout(deadline, handed).await != Ok(0) {
         tracing::warn!("some groups are still led here: the others elect leaders when this node is gone");
     }
+}
+
+/// How many groups are led here and have other voters, and in how many of them one that is alive was asked to lead.
+async fn ask_to_lead(node: &Node, turn: usize) -> (usize, usize) {
+    let own = node.owner().node;
+    let (mut led, mut asked) = (0, 0);
+    for group in node.groups() {
+        let status = group.status();
+        if !status.leads || status.voters.iter().all(|voter| *voter == own) {
+            continue;
+        }
+        led += 1;
+        let is_heard = |voter: &&NodeId| {
+            let heard = status.followers.get(voter).and_then(|follower| follower.heard);
+            heard.is_some_and(|ago| ago < HEARD_MAX)
+        };
+        let successors: Vec<_> = status.voters.iter().filter(is_heard).collect();
+        if successors.is_empty() {
+            continue;
+        }
+        asked += 1;
+        if let Err(error) = group.transfer_leader(*successors[turn % successors.len()]).await {
+            tracing::warn!(group = %group.id(), %error, "hand a group over");
+        }
+    }
+    (led, asked)
 }

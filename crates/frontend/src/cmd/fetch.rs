@@ -23,7 +23,7 @@ use buzon_types::flag::SystemFlags;
 use buzon_types::uid_set::UidSet;
 use futures::stream::{self, StreamExt};
 
-use crate::ctx::{Ctx, Done};
+use crate::ctx::{Ctx, Done, Services};
 use crate::rescue::CommandError;
 use crate::selected::Access;
 use crate::sync::{Freshness, catch_up};
@@ -42,7 +42,7 @@ struct Plan {
     /// MODSEQ is told though nobody asked by name.
     adds_modseq: bool,
     sets_seen: bool,
-    columns: Columns,
+    reads_summaries: bool,
     /// Whether any item may need the message's bytes.
     reads_bodies: bool,
 }
@@ -84,7 +84,7 @@ async fn plan(ctx: &mut Ctx, body: Fetch) -> Result<Plan, CommandError> {
         numbering: body.numbering,
         adds_modseq: body.changed_since.is_some() && !asks_modseq,
         sets_seen,
-        columns: Columns { summary: body.items.iter().any(needs_summary) },
+        reads_summaries: body.items.iter().any(needs_summary),
         reads_bodies: body.items.iter().any(may_need_body),
         items: body.items.into(),
     })
@@ -158,7 +158,12 @@ async fn messages(ctx: &mut Ctx, plan: &Plan) -> Result<Told, CommandError> {
         return Ok(told);
     }
     let (account, mailbox, at) = (&ctx.account()?.handle, ctx.selected()?.key.mailbox, ctx.read_at()?);
-    let mut rows = ctx.services.meta.fetch(account, mailbox, &plan.uids, plan.columns, at).await?;
+    let Services { meta, summaries, .. } = &*ctx.services;
+    let mut rows = if plan.reads_summaries {
+        summaries.fetch(meta, account, mailbox, &plan.uids, at).await?
+    } else {
+        meta.fetch(account, mailbox, &plan.uids, Columns::default(), at).await?
+    };
     while let Some(chunk) = rows.next().await {
         let chunk = chunk?;
         told.messages += chunk.len() as u64;
@@ -228,28 +233,41 @@ async fn tell(
     seen: &UidSet,
     told: &mut Told,
 ) -> Result<(), CommandError> {
+    if !plan.reads_bodies {
+        for row in rows {
+            let prepared = Prepared::without_contents(&row).map_err(CommandError::from);
+            tell_one(ctx, plan, &row, prepared, seen, told).await?;
+        }
+        return Ok(());
+    }
     let (bodies, items) = (ctx.services.bodies.clone(), Arc::clone(&plan.items));
-    let reads_bodies = plan.reads_bodies;
     let prepared = stream::iter(rows).map(move |row| {
         let (bodies, items) = (bodies.clone(), Arc::clone(&items));
         async move {
-            let prepared = if reads_bodies {
-                prepare(&bodies, &row, &items).await
-            } else {
-                Prepared::without_contents(&row).map_err(CommandError::from)
-            };
+            let prepared = prepare(&bodies, &row, &items).await;
             (row, prepared)
         }
     });
     let mut prepared = prepared.buffered(PREPARED_MAX);
     while let Some((row, contents)) = prepared.next().await {
-        match contents {
-            Ok(contents) => write::message(ctx, plan, &row, &contents, seen).await?,
-            Err(error) => {
-                told.pass_over(error)?;
-                write::flags(ctx, plan, &row, seen).await?;
-            }
-        }
+        tell_one(ctx, plan, &row, contents, seen, told).await?;
     }
     Ok(())
+}
+
+async fn tell_one(
+    ctx: &mut Ctx,
+    plan: &Plan,
+    row: &MessageRead,
+    contents: Result<Prepared, CommandError>,
+    seen: &UidSet,
+    told: &mut Told,
+) -> Result<(), CommandError> {
+    match contents {
+        Ok(contents) => write::message(ctx, plan, row, &contents, seen).await,
+        Err(error) => {
+            told.pass_over(error)?;
+            write::flags(ctx, plan, row, seen).await
+        }
+    }
 }

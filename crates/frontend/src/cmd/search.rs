@@ -24,6 +24,7 @@ use buzon_model::read::{Columns, MessageRead};
 use buzon_types::id::AccountId;
 use buzon_types::uid::{ModSeq, Uid};
 use buzon_types::uid_set::UidSet;
+use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
@@ -38,6 +39,8 @@ const BODIES_MAX: usize = 4;
 /// Messages whose summaries are asked for in one request, so that what is open stays bounded.
 const SUMMARIES_TOGETHER_MAX: u32 = 2_000;
 
+/// Bytes of summaries that are looked at in one go, those that several keys look at several times: a millisecond or so.
+const SUMMARY_BYTES_TOGETHER_MAX: usize = 1 << 20;
 /// Index rows that are looked at in one go: some milliseconds with four thousand keys.
 const ROWS_TOGETHER_MAX: usize = 64;
 /// A search of every body of a large mailbox may take this long; clients have given up by then.
@@ -122,7 +125,9 @@ async fn by_rows(ctx: &Ctx, key: &Key, candidates: &UidSet) -> Result<(Found, Ui
     if candidates.is_empty() {
         return Ok((found, UidSet::new()));
     }
-    let mut chunks = fetch(ctx, candidates, Columns::default()).await?;
+    let (meta, account) = (&ctx.services.meta, &ctx.account()?.handle);
+    let (mailbox, at) = (ctx.selected()?.key.mailbox, ctx.read_at()?);
+    let mut chunks = meta.fetch(account, mailbox, candidates, Columns::default(), at).await?;
     while let Some(chunk) = chunks.next().await {
         for (at, message) in chunk?.into_iter().enumerate() {
             if at % ROWS_TOGETHER_MAX == ROWS_TOGETHER_MAX - 1 {
@@ -147,12 +152,19 @@ async fn by_contents(
     until: Instant,
     found: &mut Found,
 ) -> Result<(), CommandError> {
-    let mut chunks = fetch(ctx, open, Columns { summary: true }).await?;
+    let Services { meta, summaries, .. } = &*ctx.services;
+    let (account, mailbox) = (&ctx.account()?.handle, ctx.selected()?.key.mailbox);
+    let mut chunks = summaries.fetch(meta, account, mailbox, open, ctx.read_at()?).await?;
+    let (leaves, mut looked_at) = (key.leaves(), 0);
     while let Some(chunk) = chunks.next().await {
         let mut unread = Vec::new();
         for message in chunk?.into_iter().filter(|message| !message.expunged) {
             // A summary is up to 64 KiB, and each key may go through all of it.
-            tokio::task::yield_now().await;
+            looked_at += leaves * message.summary.as_ref().map_or(0, Bytes::len);
+            if looked_at > SUMMARY_BYTES_TOGETHER_MAX {
+                looked_at = 0;
+                tokio::task::yield_now().await;
+            }
             let summary = Summary::decode(message.summary.clone().unwrap_or_default())?;
             match evaluate(key, &Known::summary(&message.row, &summary)) {
                 Some(true) => found.add(&message),
@@ -221,15 +233,6 @@ impl Reader<'_> {
         };
         tokio::task::spawn_blocking(search).await.map_err(|_| CommandError::State)
     }
-}
-
-async fn fetch(
-    ctx: &Ctx,
-    uids: &UidSet,
-    columns: Columns,
-) -> Result<crate::meta_api::Messages, CommandError> {
-    let (account, mailbox) = (&ctx.account()?.handle, ctx.selected()?.key.mailbox);
-    Ok(ctx.services.meta.fetch(account, mailbox, uids, columns, ctx.read_at()?).await?)
 }
 
 impl Found {

@@ -317,7 +317,7 @@ impl MetaApi for MemoryMeta {
     ) -> Result<Messages, MetaError> {
         let key = of.mailbox(mailbox);
         let found = self.read(of, |rows, _| {
-            let summary = |uid| columns.summary.then(|| rows.summaries[&(key, uid)].clone());
+            let summary = |uid| columns.summaries.contains(uid).then(|| rows.summaries[&(key, uid)].clone());
             let live = rows.live(key).filter(|row| uids.contains(row.uid));
             let live = live.map(|row| MessageRead { row, expunged: false, summary: summary(row.uid) });
             let dead = rows.tombstones.iter().filter(|((of, uid), _)| *of == key && uids.contains(*uid));

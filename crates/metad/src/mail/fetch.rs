@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use buzon_model::read::{At, MessageRead, ReadAt};
+use buzon_model::read::{At, MessageRead, ReadAt, Summaries};
 use buzon_model::row::MessageRow;
 use buzon_model::scope::Need;
 use buzon_proto::pb::mail::v1 as pb;
@@ -40,7 +40,7 @@ struct Reading {
     replica: Arc<dyn Replica>,
     key: MailboxKey,
     index: LogIndex,
-    summary: bool,
+    summaries: Summaries,
 }
 
 pub(super) async fn fetch(
@@ -50,6 +50,11 @@ pub(super) async fn fetch(
     let replica = replica(&*mail.groups, GroupId(request.group))?;
     let key = MailboxKey::try_from(request.mailbox.ok_or(WireError::new("fetch_request.mailbox"))?)?;
     let uids = UidSet::try_from(request.uids.ok_or(WireError::new("fetch_request.uids"))?)?;
+    let summaries = match request.summaries {
+        _ if !request.summary => Summaries::None,
+        None => Summaries::All,
+        Some(uids) => Summaries::Of(uids.try_into()?),
+    };
     let needs = [Need::Account(key.account), Need::Index(key)];
     let found = replica.read(read_at(request.read)?, &needs, |state| {
         state.account(key.account)?;
@@ -59,7 +64,7 @@ pub(super) async fn fetch(
     });
     let At { index, value } = found.await?;
     let wanted = value.ok_or_else(no_such_account)?;
-    let reading = Reading { replica, key, index, summary: request.summary };
+    let reading = Reading { replica, key, index, summaries };
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     tokio::spawn(send_all(reading, wanted, sender).in_current_span());
     Ok(ReceiverStream::new(receiver).boxed())
@@ -132,17 +137,19 @@ impl Reading {
             messages.extend(tombstones.into_iter().map(|tombstone| read(tombstone.message, true)));
             messages.sort_unstable_by_key(|message| message.row.uid);
         }
-        if self.summary && !messages.is_empty() {
-            self.add_summaries(&mut messages).await?;
-        }
+        self.add_summaries(&mut messages).await?;
         Ok(messages)
     }
 
     async fn add_summaries(&self, messages: &mut [MessageRead]) -> Result<(), CallError> {
-        let uids = messages.iter().map(|message| message.row.uid).collect();
+        let uids = messages.iter().map(|message| message.row.uid);
+        let uids: UidSet = uids.filter(|uid| self.summaries.contains(*uid)).collect();
+        if uids.is_empty() {
+            return Ok(());
+        }
         let summaries = self.replica.store().summaries(self.replica.id(), self.key, &uids).await;
         let mut summaries: HashMap<Uid, Bytes> = summaries.map_err(cold)?.into_iter().collect();
-        for message in messages {
+        for message in messages.iter_mut().filter(|message| self.summaries.contains(message.row.uid)) {
             message.summary = summaries.remove(&message.row.uid);
             // Every message came with one, so these rows are older than the state: the database lost its last
             // transactions, and the node is about to replay them.

@@ -1,7 +1,7 @@
 //! Operations over more messages than one log entry may touch.
 
 use buzon_model::command::Transfer;
-use buzon_model::read::{Columns, ReadAt};
+use buzon_model::read::{Columns, ReadAt, Summaries};
 use buzon_types::flag::SystemFlags;
 use buzon_types::uid::Uid;
 use buzon_types::uid_set::UidSet;
@@ -50,7 +50,7 @@ async fn five_thousand_are_copied_at_once() {
     assert_eq!(copied.target, UidSet::from(Uid::new(4).unwrap()..=Uid::new(COUNT + 3).unwrap()));
     let opened = world.open(&ana, "Archive").await;
     assert_eq!((opened.row.counters.messages, opened.row.uid_validity), (COUNT + 3, copied.uid_validity));
-    let (columns, at) = (Columns { summary: true }, ReadAt::Index(copied.index));
+    let (columns, at) = (Columns { summaries: Summaries::All }, ReadAt::Index(copied.index));
     let chunks = world.meta.fetch(&ana, archive.mailbox, &copied.target, columns, at).await.unwrap();
     let messages = chunks.try_concat().await.unwrap();
     assert_eq!(messages.len(), COUNT as usize);

@@ -2,7 +2,7 @@
 
 use buzon_meta_client::error::MetaError;
 use buzon_model::command::{Command, ShardCommand, StoreFlags, StoreMode};
-use buzon_model::read::{Columns, MessageRead, ReadAt};
+use buzon_model::read::{Columns, MessageRead, ReadAt, Summaries};
 use buzon_model::reply::{Rejection, Reply};
 use buzon_types::address::Address;
 use buzon_types::flag::{Keyword, SystemFlags};
@@ -104,7 +104,7 @@ async fn messages_come_change_and_go() {
     assert_eq!(delta.name, Some(MailboxName::inbox()));
 
     // A session that still sees 2 still reads it.
-    let columns = Columns { summary: true };
+    let columns = Columns { summaries: Summaries::All };
     let chunks = world.meta.fetch(&ana, inbox.mailbox, &uids(&[1, 2, 3, 77]), columns, at).await.unwrap();
     let messages = chunks.try_concat().await.unwrap();
     assert_eq!(numbers(&messages), [1, 2, 3]);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use buzon_meta_client::meta::Meta;
 use buzon_model::command::{Command, ShardCommand};
-use buzon_model::read::{Columns, EventKind, ReadAt};
+use buzon_model::read::{Columns, EventKind, ReadAt, Summaries};
 use buzon_model::reply::Reply;
 use buzon_proto::status::LeaderHint;
 use buzon_types::id::NodeId;
@@ -50,7 +50,7 @@ async fn calls_and_streams_find_the_leader() {
     assert!(matches!(outcome, Ok(Reply::Appended { .. })), "{outcome:?}");
 
     let everything = UidSet::from(Uid::MIN..=Uid::MAX);
-    let columns = Columns { summary: true };
+    let columns = Columns { summaries: Summaries::All };
     let chunks = meta.fetch(&ana, inbox.mailbox, &everything, columns, ReadAt::Index(index)).await.unwrap();
     assert_eq!(chunks.try_concat().await.unwrap().len(), 2);
 

@@ -33,19 +33,14 @@ pub(super) async fn message(
     if plan.numbering == Numbering::Uid || plan.items.contains(&FetchItem::Uid) {
         line.writer(ctx).uid(message.row.uid);
     }
-    let bodies = ctx.services.bodies.clone();
-    let mut source = Source::new(&bodies, message, summary);
-    for (at, item) in plan.items.iter().enumerate() {
-        match prepared.contents.get(at) {
-            None | Some(Content::None) => line.cheap(ctx, item, message, summary)?,
-            Some(Content::Later) => {
-                let content = source.later(item).await.map_err(|error| broken(&error))?;
-                line.content(ctx, item, &content, &message.row.body).await?;
-            }
-            Some(content) => line.content(ctx, item, content, &message.row.body).await?,
+    if prepared.contents.is_empty() {
+        for item in plan.items.iter() {
+            line.cheap(ctx, item, message, summary)?;
+            // One item may be asked for many times.
+            ctx.wire.flush_if_full().await?;
         }
-        // One item may be asked for many times.
-        ctx.wire.flush_if_full().await?;
+    } else {
+        line.items(ctx, plan, message, prepared).await?;
     }
     if seen.contains(message.row.uid) && !plan.items.contains(&FetchItem::Flags) {
         line.cheap(ctx, &FetchItem::Flags, message, summary)?;
@@ -98,6 +93,30 @@ impl Line {
             false => FetchWriter::begin(&mut wire.output, self.number),
             true => FetchWriter::resume(&mut wire.output),
         }
+    }
+
+    /// All items, of which some have bytes.
+    async fn items(
+        &mut self,
+        ctx: &mut Ctx,
+        plan: &Plan,
+        message: &MessageRead,
+        prepared: &Prepared,
+    ) -> Result<(), CommandError> {
+        let (bodies, summary) = (ctx.services.bodies.clone(), prepared.summary.as_ref());
+        let mut source = Source::new(&bodies, message, summary);
+        for (item, content) in plan.items.iter().zip(&prepared.contents) {
+            match content {
+                Content::None => self.cheap(ctx, item, message, summary)?,
+                Content::Later => {
+                    let content = source.later(item).await.map_err(|error| broken(&error))?;
+                    self.content(ctx, item, &content, &message.row.body).await?;
+                }
+                content => self.content(ctx, item, content, &message.row.body).await?,
+            }
+            ctx.wire.flush_if_full().await?;
+        }
+        Ok(())
     }
 
     /// Items from the row and the summary.

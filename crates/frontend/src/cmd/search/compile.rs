@@ -83,6 +83,16 @@ impl Key {
         }
     }
 
+    /// How many keys it is made of that look at a message.
+    pub(super) fn leaves(&self) -> usize {
+        match self {
+            Self::And(keys) => keys.iter().map(Self::leaves).sum(),
+            Self::Or(both) => both.0.leaves() + both.1.leaves(),
+            Self::Not(key) => key.leaves(),
+            _ => 1,
+        }
+    }
+
     /// Messages that can fulfil it at all, as far as sets tell.
     pub(super) fn narrow(&self, among: &UidSet) -> UidSet {
         match self {
