@@ -43,11 +43,9 @@ impl Plan {
                 Duration::from_secs(3)
             },
             snapshot_entries: 10 + random.below(60),
-            // With some that are kept, openraft's debug build stops a group whose log was asked to be purged further.
-            keep_entries: 0,
             ..RaftOptions::default()
         };
-        Self {
+        let plan = Self {
             seed,
             founders,
             spares,
@@ -60,7 +58,16 @@ impl Plan {
             // Small ones, so that rows are loaded again and again, and the log is read from its disk.
             cache_bytes_max: if random.permille(400) { 2_000 } else { 64 << 20 },
             tail_bytes_max: if random.permille(400) { 500 } else { 2 << 20 },
-        }
+        };
+        plan.with_log_kept(&random)
+    }
+
+    /// So little that it goes while somebody needs it, now and then.
+    fn with_log_kept(mut self, random: &Random) -> Self {
+        self.raft.keep_entries = if random.permille(500) { 0 } else { random.below(40) };
+        self.raft.keep_entries_max = if random.permille(500) { 1_000 } else { 20 + random.below(100) };
+        self.raft.heard_within = random.millis(1_000..10_000);
+        self
     }
 
     pub(crate) fn nodes(&self) -> u64 {

@@ -16,8 +16,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
 
 use super::flaky::Flaky;
+use super::wire::Old;
 use crate::error::OpenError;
 use crate::group::Group;
 use crate::log::identity::LogOwner;
@@ -51,6 +53,8 @@ pub(super) struct TestNode {
     address: SocketAddr,
     options: RaftOptions,
     disk: FaultyFileSystem,
+    /// Whether it knows of snapshots what versions of old do.
+    is_old: bool,
     /// Whether requests of other nodes are refused.
     deaf: Arc<AtomicBool>,
     running: Option<Running>,
@@ -71,7 +75,7 @@ impl TestNode {
         let address = listener.local_addr().unwrap();
         let disk = FaultyFileSystem::new();
         let deaf = Arc::default();
-        let mut node = Self { id, directory, address, options, disk, deaf, running: None };
+        let mut node = Self { id, directory, address, options, disk, is_old: false, deaf, running: None };
         node.run(listener).await.unwrap();
         node
     }
@@ -91,6 +95,11 @@ impl TestNode {
     /// No request of another node gets through from now on, or all do; answers come.
     pub(super) fn hear_nothing(&self, deaf: bool) {
         self.deaf.store(deaf, Ordering::SeqCst);
+    }
+
+    /// Once it is opened again.
+    pub(super) fn is_old_from_now_on(&mut self) {
+        self.is_old = true;
     }
 
     pub(super) async fn reopen(&mut self) -> Result<(), OpenError> {
@@ -114,9 +123,17 @@ impl TestNode {
         let backend = Arc::new(RaftEngineLog::open_with(&options.log, &Arc::new(self.disk.clone()))?);
         let node = Node::open_over(backend, options, Arc::clone(&store), Arc::new(AbortProcess)).await?;
         let deaf = Arc::clone(&self.deaf);
-        let routes = node.transport(move |request: tonic::Request<()>| {
-            if deaf.load(Ordering::SeqCst) { Err(tonic::Status::unavailable("cut off")) } else { Ok(request) }
-        });
+        let routes = if self.is_old {
+            Routes::new(Old::service(node.raft_transport()))
+        } else {
+            node.transport(move |request: tonic::Request<()>| {
+                if deaf.load(Ordering::SeqCst) {
+                    Err(tonic::Status::unavailable("cut off"))
+                } else {
+                    Ok(request)
+                }
+            })
+        };
         let serve = tonic::transport::Server::builder().tcp_nodelay(true).add_routes(routes);
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {

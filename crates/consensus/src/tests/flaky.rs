@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use buzon_meta_store::error::StoreError;
-use buzon_meta_store::store::{Batch, GroupHead, Identity, Install, MetaStore, Page};
+use buzon_meta_store::store::{Batch, Export, GroupHead, Identity, Install, MetaStore, Page};
 use buzon_model::row::{AddressRow, DomainRow, NodeRow, PlacementRow, ShardRow, TenantRow, Tombstone};
 use buzon_model::scope::{Loaded, Need, Seed};
 use buzon_types::id::{AccountId, GroupId, MailboxKey, TenantId};
@@ -42,6 +42,10 @@ pub(super) struct Flaky {
     pub(super) hold_incarnation: AtomicBool,
     /// Such a question has come.
     pub(super) held: Notify,
+    /// Pages of a snapshot that are not staged, for the database is away.
+    pub(super) refuse_pages: Arc<AtomicU64>,
+    /// Pages that are staged, but reported as not.
+    pub(super) forget_pages: Arc<AtomicU64>,
     /// Pages of a snapshot are never staged.
     pub(super) hold_pages: Arc<AtomicBool>,
     /// Such a page has come.
@@ -55,6 +59,8 @@ struct FlakyInstall {
     refuse: u64,
     refused: AtomicU64,
     forget: Arc<AtomicU64>,
+    refuse_pages: Arc<AtomicU64>,
+    forget_pages: Arc<AtomicU64>,
     hold_pages: Arc<AtomicBool>,
     page_held: Arc<Notify>,
 }
@@ -66,7 +72,11 @@ impl Install for FlakyInstall {
             self.page_held.notify_one();
             std::future::pending::<()>().await;
         }
-        self.inner.page(page).await
+        if take(&self.refuse_pages) {
+            return Err(away());
+        }
+        self.inner.page(page).await?;
+        if take(&self.forget_pages) { Err(away()) } else { Ok(()) }
     }
 
     async fn finish(&self, head: GroupHead) -> Result<(), StoreError> {
@@ -80,6 +90,10 @@ impl Install for FlakyInstall {
 
 fn take(counter: &AtomicU64) -> bool {
     counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+fn away() -> StoreError {
+    StoreError::Unavailable(std::io::Error::other("a test's database is away").into())
 }
 
 fn broken(group: GroupId) -> StoreError {
@@ -102,6 +116,8 @@ impl Flaky {
             loads_at_commit: Mutex::default(),
             hold_incarnation: AtomicBool::default(),
             held: Notify::new(),
+            refuse_pages: Arc::default(),
+            forget_pages: Arc::default(),
             hold_pages: Arc::default(),
             page_held: Arc::default(),
         }
@@ -259,6 +275,10 @@ impl MetaStore for Flaky {
         self.inner.export(group, visit).await
     }
 
+    async fn begin_export(&self, group: GroupId) -> Result<Box<dyn Export>, StoreError> {
+        self.inner.begin_export(group).await
+    }
+
     async fn digest(&self, group: GroupId) -> Result<u128, StoreError> {
         self.inner.digest(group).await
     }
@@ -267,7 +287,18 @@ impl MetaStore for Flaky {
         let inner = self.inner.begin_install(group).await?;
         let (refuse, forget) = (self.refuse_install.load(Ordering::SeqCst), Arc::clone(&self.forget_install));
         let (hold_pages, page_held) = (Arc::clone(&self.hold_pages), Arc::clone(&self.page_held));
+        let (refuse_pages, forget_pages) = (Arc::clone(&self.refuse_pages), Arc::clone(&self.forget_pages));
         let refused = AtomicU64::default();
-        Ok(Arc::new(FlakyInstall { inner, group, refuse, refused, forget, hold_pages, page_held }))
+        Ok(Arc::new(FlakyInstall {
+            inner,
+            group,
+            refuse,
+            refused,
+            forget,
+            refuse_pages,
+            forget_pages,
+            hold_pages,
+            page_held,
+        }))
     }
 }
