@@ -83,13 +83,13 @@ pub(crate) struct GroupExport<D> {
 impl<D: Database> Export for GroupExport<D> {
     async fn next(&mut self) -> Result<Exported, StoreError> {
         loop {
+            self.check(self.over)?;
             if let Some(page) = self.ready.pop_front() {
                 return Ok(Exported::Page(page));
             }
             if let Some(head) = self.end.take() {
                 return Ok(Exported::End(head));
             }
-            self.check(self.over)?;
             self.over = Some("a page could not be read");
             self.read_on().await?;
             self.over = None;
