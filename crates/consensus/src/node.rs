@@ -218,7 +218,12 @@ impl Node {
         };
         let (config, applier) = (Arc::clone(&inner.config), Applier::new(Arc::clone(&machine)));
         let raft = Raft::new(inner.owner().node.0, config, network, raft_log, applier).await;
-        let group = Group::new(raft.map_err(|error| failed(error.into()))?, machine, pulse, keep);
+        let raft = match raft {
+            // What it could not read or write then says nothing.
+            Err(_) if machine.stop().is_cancelled() => return Err(OpenError::Closed),
+            raft => raft.map_err(|error| failed(error.into()))?,
+        };
+        let group = Group::new(raft, machine, pulse, keep);
         group.raft().runtime_config().elect(group.machine().quarantine().is_none());
         if group.machine().stop().is_cancelled() {
             group.shutdown().await;

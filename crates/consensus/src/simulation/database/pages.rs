@@ -13,7 +13,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 /// Rows in a page: few, so that a snapshot of a simulation has several.
-const PAGE_ROWS: usize = 16;
+const PAGE_ROWS: usize = 5;
 
 /// See the module.
 #[derive(Default)]
