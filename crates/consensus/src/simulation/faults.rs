@@ -240,7 +240,8 @@ impl Faults {
     fn snapshot(&self, id: u64) {
         let group = self.any_group();
         let Some(replica) = self.world.group(id, group) else { return };
-        let room = self.world.random.pick(&[Room::Enough, Room::Little, Room::None]).copied().unwrap_or_default();
+        let room =
+            self.world.random.pick(&[Room::Enough, Room::Little, Room::None]).copied().unwrap_or_default();
         self.note("snapshots", || format!("group {group} on node {id}, room for the log: {room:?}"));
         on(&self.world, id, async move { drop(replica.relieve_log(room).await) });
     }

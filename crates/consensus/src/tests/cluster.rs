@@ -53,6 +53,8 @@ pub(super) struct TestNode {
     address: SocketAddr,
     options: RaftOptions,
     disk: FaultyFileSystem,
+    /// Sizes of its log.
+    log: fn(&mut LogOptions),
     /// Whether it knows of snapshots what versions of old do.
     is_old: bool,
     /// Whether requests of other nodes are refused.
@@ -75,9 +77,17 @@ impl TestNode {
         let address = listener.local_addr().unwrap();
         let disk = FaultyFileSystem::new();
         let deaf = Arc::default();
-        let mut node = Self { id, directory, address, options, disk, is_old: false, deaf, running: None };
+        let (log, is_old): (fn(&mut LogOptions), _) = (|_| {}, false);
+        let mut node = Self { id, directory, address, options, disk, log, is_old, deaf, running: None };
         node.run(listener).await.unwrap();
         node
+    }
+
+    /// Opens it again with other sizes of its log.
+    pub(super) async fn reopen_with_log(&mut self, log: fn(&mut LogOptions)) {
+        self.log = log;
+        self.stop().await;
+        self.reopen().await.unwrap();
     }
 
     /// The same, where each fsync of the log takes as long as on a disk.
@@ -120,6 +130,7 @@ impl TestNode {
         let owner = LogOwner { cluster: 1, node: self.id, incarnation: 1 };
         let mut options = NodeOptions::new(owner, LogOptions::new(self.directory.path().join("log")));
         options.raft = self.options.clone();
+        (self.log)(&mut options.log);
         let backend = Arc::new(RaftEngineLog::open_with(&options.log, &Arc::new(self.disk.clone()))?);
         let node = Node::open_over(backend, options, Arc::clone(&store), Arc::new(AbortProcess)).await?;
         let deaf = Arc::clone(&self.deaf);
@@ -183,9 +194,9 @@ impl TestNode {
 
     /// As if the disk of the database alone had died.
     pub(super) fn lose_database(&self) {
-        self.database();
+        assert!(self.running.is_none());
         for name in ["rows.sqlite", "rows.sqlite-wal", "rows.sqlite-shm"] {
-            // Some are gone when the database was closed.
+            // Some are gone when the database was closed, unless a checkpoint was under way.
             let _ = std::fs::remove_file(self.directory.path().join(name));
         }
     }

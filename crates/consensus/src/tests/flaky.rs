@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use buzon_meta_store::error::StoreError;
-use buzon_meta_store::store::{Batch, Export, GroupHead, Identity, Install, MetaStore, Page};
+use buzon_meta_store::store::{Batch, Export, Exported, GroupHead, Identity, Install, MetaStore, Page};
 use buzon_model::row::{AddressRow, DomainRow, NodeRow, PlacementRow, ShardRow, TenantRow, Tombstone};
 use buzon_model::scope::{Loaded, Need, Seed};
 use buzon_types::id::{AccountId, GroupId, MailboxKey, TenantId};
@@ -42,6 +42,10 @@ pub(super) struct Flaky {
     pub(super) hold_incarnation: AtomicBool,
     /// Such a question has come.
     pub(super) held: Notify,
+    /// Rows were exported so often.
+    pub(super) exports: AtomicU64,
+    /// Exports that end where the rows stood before, as of a database that somebody put back.
+    pub(super) exports_behind: AtomicU64,
     /// Pages of a snapshot that are not staged, for the database is away.
     pub(super) refuse_pages: Arc<AtomicU64>,
     /// Pages that are staged, but reported as not.
@@ -88,6 +92,22 @@ impl Install for FlakyInstall {
     }
 }
 
+/// Ends where the rows stood before.
+struct Behind(Box<dyn Export>);
+
+#[async_trait]
+impl Export for Behind {
+    async fn next(&mut self) -> Result<Exported, StoreError> {
+        Ok(match self.0.next().await? {
+            Exported::End(mut head) => {
+                head.applied.index -= 1;
+                Exported::End(head)
+            }
+            page @ Exported::Page(_) => page,
+        })
+    }
+}
+
 fn take(counter: &AtomicU64) -> bool {
     counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
@@ -116,6 +136,8 @@ impl Flaky {
             loads_at_commit: Mutex::default(),
             hold_incarnation: AtomicBool::default(),
             held: Notify::new(),
+            exports: AtomicU64::default(),
+            exports_behind: AtomicU64::default(),
             refuse_pages: Arc::default(),
             forget_pages: Arc::default(),
             hold_pages: Arc::default(),
@@ -272,11 +294,14 @@ impl MetaStore for Flaky {
         group: GroupId,
         visit: &mut (dyn FnMut(Page) -> ControlFlow<()> + Send),
     ) -> Result<GroupHead, StoreError> {
+        self.exports.fetch_add(1, Ordering::SeqCst);
         self.inner.export(group, visit).await
     }
 
     async fn begin_export(&self, group: GroupId) -> Result<Box<dyn Export>, StoreError> {
-        self.inner.begin_export(group).await
+        self.exports.fetch_add(1, Ordering::SeqCst);
+        let inner = self.inner.begin_export(group).await?;
+        Ok(if take(&self.exports_behind) { Box::new(Behind(inner)) } else { inner })
     }
 
     async fn digest(&self, group: GroupId) -> Result<u128, StoreError> {

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
+use super::cluster::GROUP;
 use super::*;
+use crate::log::options::LogOptions;
 
 /// So few that a test passes them, and a snapshot every few entries.
 fn short() -> RaftOptions {
@@ -24,6 +26,24 @@ async fn propose(group: &Group, what: &str, count: u32) -> LogIndex {
         last = proposed.index;
     }
     last
+}
+
+/// A group that has voted and applied notes where it stands, and reads no row for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_is_a_position_until_it_is_sent() {
+    let mut node = TestNode::open(NodeId(1), short()).await;
+    node.stop().await;
+    let flaky = node.reopen_flaky().await;
+    let group = node.found(DIRECTORY, &[(NodeId(1), node.address())].into()).await;
+    group.wait_for_leader().await.unwrap();
+    let last = propose(&group, "of many", 100).await;
+    group.snapshot().await.unwrap();
+    node.wait(|| *group.machine().noted().borrow() >= last.0).await;
+    assert_eq!(flaky.exports.load(Ordering::SeqCst), 0);
+    let other = TestNode::open(NodeId(2), short()).await;
+    other.node().start_group(DIRECTORY).await.unwrap();
+    group.add_learner(NodeId(2), &other.address()).await.unwrap();
+    node.wait(|| flaky.exports.load(Ordering::SeqCst) == 1).await;
 }
 
 fn snapshots_sent(group: &Group) -> u64 {
@@ -80,4 +100,59 @@ async fn a_follower_that_is_too_slow_does_not_hold_the_log_without_end() {
     cluster.wait_applied(last).await;
     assert!(snapshots_sent(&leader) > 0);
     assert_eq!(cluster.tenants().await, [401; 3]);
+}
+
+/// What the log may take before followers are looked at, and what it may take at all: a few hundred entries.
+fn small_files(log: &mut LogOptions) {
+    log.file_bytes = 8 << 10;
+    log.total_bytes = 32 << 10;
+    log.bytes_max = 400 << 10;
+    log.collect_every = Duration::from_millis(20);
+}
+
+/// What the log's compression leaves as it is.
+async fn propose_large(group: &Group, count: u32) {
+    for _ in 0..count {
+        let name: String = (0..6).map(|_| format!("{:032x}", rand::random::<u128>())).collect();
+        group.propose(&create_tenant(&name)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_grows_for_a_follower_that_is_slow_but_not_beyond_its_size() {
+    let options =
+        RaftOptions { keep_entries: 0, heard_within: Duration::from_secs(60), ..RaftOptions::default() };
+    let mut cluster = Cluster::start(3, options).await;
+    for id in 1..=3 {
+        let node = cluster.any(NodeId(id));
+        node.reopen_with_log(small_files).await;
+        node.node().start_group(GROUP).await.unwrap();
+    }
+    let (leader, slow) = pair(&cluster).await;
+    let node = cluster.node(leader.leader().unwrap().node).node().clone();
+    let bytes = || node.log_bytes().unwrap();
+    // Without anybody who is slow it stays at its size.
+    propose_large(&leader, 400).await;
+    cluster.wait(|| bytes() < 100 << 10).await;
+    cluster.node(slow).hear_nothing(true);
+    let needed = leader.status().followers[&slow].matched;
+    while bytes() < 250 << 10 {
+        propose_large(&leader, 20).await;
+        assert!(leader.status().purged <= needed, "{needed:?}: {:?}", leader.status().purged);
+    }
+    // Time for some looks at its size.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(leader.status().purged <= needed, "{needed:?}: {:?}", leader.status().purged);
+    while leader.status().purged <= needed {
+        assert!(bytes() < 2 << 20, "{} bytes and still held", bytes());
+        propose_large(&leader, 20).await;
+    }
+    cluster.wait(|| bytes() < 400 << 10).await;
+    assert_eq!(snapshots_sent(&leader), 0);
+    cluster.node(slow).hear_nothing(false);
+    let last = propose(&leader, "last", 1).await;
+    cluster.wait_applied(last).await;
+    assert!(snapshots_sent(&leader) > 0);
+    let tenants = cluster.tenants().await;
+    assert!(tenants.windows(2).all(|pair| pair[0] == pair[1]), "{tenants:?}");
 }

@@ -289,3 +289,23 @@ async fn rows_come_from_a_member_of_old_too() {
     agree(&[&first, &second], last).await;
     assert_eq!(sender.machine().sessions().counts().read.load(Ordering::Relaxed), 0);
 }
+
+/// Raft believes the follower to have what its leader promised: less than that is not sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_stand_before_what_was_promised_are_not_sent() {
+    let mut leader = TestNode::open(NodeId(1), options()).await;
+    leader.stop().await;
+    let flaky = leader.reopen_flaky().await;
+    let voters = BTreeMap::from([(leader.id, leader.address())]);
+    let group = large_leader(&mut leader, &voters, 6).await;
+    flaky.exports_behind.store(2, Ordering::SeqCst);
+    let follower = TestNode::open(NodeId(2), options()).await;
+    let copy = follower.node().start_group(SHARD).await.unwrap();
+    let needed = group.status().purged;
+    group.add_learner(follower.id, &follower.address()).await.unwrap();
+    leader.wait(|| flaky.exports.load(Ordering::SeqCst) == 3).await;
+    follower.wait(|| *copy.applied().borrow() > LogIndex(0)).await;
+    assert!(*copy.applied().borrow() >= needed);
+    let last = propose(&group, &create_account(AccountId(101))).await;
+    agree(&[&leader, &follower], last).await;
+}
