@@ -14,7 +14,8 @@ use buzon_meta_store::store::{Applied, Batch, Export, Exported, GroupHead, Insta
 use buzon_meta_store::testing::TestPostgres;
 use buzon_model::change::Change;
 use buzon_model::digest::StateDigest;
-use buzon_types::id::GroupId;
+use buzon_model::scope::Need;
+use buzon_types::id::{AccountId, GroupId};
 use buzon_types::time::Timestamp;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -293,6 +294,31 @@ async fn an_export_ends_with_the_rows_that_it_reads_and_others_go_on() {
     assert!(is_over(&ended), "{ended:?}");
     writer.write().await;
     assert_eq!(to_its_end(&mut *store.begin_export(GROUP).await.unwrap()).await.unwrap().applied.index, 62);
+}
+
+/// Pages may hold what the server has lost again since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_ends_with_a_restart_of_its_server() {
+    let mut postgres = TestPostgres::start().await;
+    let store = server(&postgres.options(), 100).await;
+    let mut writer = Writer::new(&store, 11, 30).await;
+    for pages in [0, 3, 1_000] {
+        let mut export = store.begin_export(GROUP).await.unwrap();
+        for _ in 0..pages {
+            if let Exported::End(_) = export.next().await.unwrap() {
+                break;
+            }
+        }
+        store.durable_index(GROUP, true).await.unwrap();
+        postgres.crash();
+        postgres.resume().await;
+        // All connections are whole again before it is asked.
+        while store.load(GROUP, &Need::Account(AccountId(1))).await.is_err() {}
+        let ended = to_its_end(&mut *export).await;
+        assert!(ended.is_err(), "after {pages} pages: {ended:?}");
+        assert!(is_over(&to_its_end(&mut *export).await));
+        writer.write().await;
+    }
 }
 
 /// A page that is repeated after an error does nothing twice.
