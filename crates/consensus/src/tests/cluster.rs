@@ -72,22 +72,20 @@ struct Running {
 impl TestNode {
     /// A new node that runs.
     pub(super) async fn open(id: NodeId, options: RaftOptions) -> Self {
+        Self::open_with(id, options, |_| {}).await
+    }
+
+    /// The same with other sizes of its log.
+    async fn open_with(id: NodeId, options: RaftOptions, log: fn(&mut LogOptions)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let disk = FaultyFileSystem::new();
         let deaf = Arc::default();
-        let (log, is_old): (fn(&mut LogOptions), _) = (|_| {}, false);
-        let mut node = Self { id, directory, address, options, disk, log, is_old, deaf, running: None };
+        let (is_old, running) = (false, None);
+        let mut node = Self { id, directory, address, options, disk, log, is_old, deaf, running };
         node.run(listener).await.unwrap();
         node
-    }
-
-    /// Opens it again with other sizes of its log.
-    pub(super) async fn reopen_with_log(&mut self, log: fn(&mut LogOptions)) {
-        self.log = log;
-        self.stop().await;
-        self.reopen().await.unwrap();
     }
 
     /// The same, where each fsync of the log takes as long as on a disk.
@@ -233,9 +231,14 @@ pub(super) struct Cluster {
 
 impl Cluster {
     pub(super) async fn start(count: u64, options: RaftOptions) -> Self {
+        Self::start_with(count, options, |_| {}).await
+    }
+
+    /// The same with other sizes of the logs.
+    pub(super) async fn start_with(count: u64, options: RaftOptions, log: fn(&mut LogOptions)) -> Self {
         let mut nodes = Vec::new();
         for id in 1..=count {
-            nodes.push(TestNode::open(NodeId(id), options.clone()).await);
+            nodes.push(TestNode::open_with(NodeId(id), options.clone(), log).await);
         }
         let voters: BTreeMap<_, _> = nodes.iter().map(|node| (node.id, node.address())).collect();
         for node in &mut nodes {

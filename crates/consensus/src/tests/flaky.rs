@@ -42,6 +42,8 @@ pub(super) struct Flaky {
     pub(super) hold_incarnation: AtomicBool,
     /// Such a question has come.
     pub(super) held: Notify,
+    /// Snapshots were begun to be staged so often.
+    pub(super) installs: AtomicU64,
     /// Rows were exported so often.
     pub(super) exports: AtomicU64,
     /// Exports that end where the rows stood before, as of a database that somebody put back.
@@ -136,6 +138,7 @@ impl Flaky {
             loads_at_commit: Mutex::default(),
             hold_incarnation: AtomicBool::default(),
             held: Notify::new(),
+            installs: AtomicU64::default(),
             exports: AtomicU64::default(),
             exports_behind: AtomicU64::default(),
             refuse_pages: Arc::default(),
@@ -309,6 +312,7 @@ impl MetaStore for Flaky {
     }
 
     async fn begin_install(&self, group: GroupId) -> Result<Arc<dyn Install>, StoreError> {
+        self.installs.fetch_add(1, Ordering::SeqCst);
         let inner = self.inner.begin_install(group).await?;
         let (refuse, forget) = (self.refuse_install.load(Ordering::SeqCst), Arc::clone(&self.forget_install));
         let (hold_pages, page_held) = (Arc::clone(&self.hold_pages), Arc::clone(&self.page_held));

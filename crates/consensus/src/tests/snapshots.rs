@@ -309,3 +309,23 @@ async fn rows_that_stand_before_what_was_promised_are_not_sent() {
     let last = propose(&group, &create_account(AccountId(101))).await;
     agree(&[&leader, &follower], last).await;
 }
+
+/// A server that restarted may have lost some of the pages that were staged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_begins_anew_when_the_receivers_database_restarts() {
+    let mut leader = TestNode::open(NodeId(1), options()).await;
+    let voters = BTreeMap::from([(leader.id, leader.address())]);
+    let group = large_leader(&mut leader, &voters, 12).await;
+    let mut follower = TestNode::open(NodeId(2), options()).await;
+    follower.stop().await;
+    let flaky = follower.reopen_flaky().await;
+    follower.node().start_group(SHARD).await.unwrap();
+    let wire = Wire::to(follower.address()).await;
+    wire.breaks_after(6_000_000);
+    group.add_learner(follower.id, &wire.address()).await.unwrap();
+    follower.wait(|| wire.broken() == 1).await;
+    flaky.incarnation.fetch_add(1, Ordering::SeqCst);
+    let last = propose(&group, &create_account(AccountId(101))).await;
+    agree(&[&leader, &follower], last).await;
+    assert_eq!(flaky.installs.load(Ordering::SeqCst), 2);
+}
