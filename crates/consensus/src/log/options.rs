@@ -25,8 +25,8 @@ pub struct LogOptions {
 const FILE_BYTES: u64 = 64 << 20;
 /// 1 GiB holds minutes of the heaviest write load, so that a node that restarts catches up by log.
 const TOTAL_BYTES: u64 = 1 << 30;
-/// As much again for a follower that is slow.
-const BYTES_MAX: u64 = 2 * TOTAL_BYTES;
+/// Half as much more for a follower that is slow.
+const BYTES_MAX: u64 = TOTAL_BYTES + TOTAL_BYTES / 2;
 /// Files are given back in steps of whole files, so seconds are soon enough.
 const COLLECT_EVERY: Duration = Duration::from_secs(10);
 /// 2 MiB for each of some hundred groups stay within 1 % of a usual node's memory.
