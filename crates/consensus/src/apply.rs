@@ -7,8 +7,10 @@
 //! This file is what openraft calls; the work is in `machine` (one group's state) and `snapshot`.
 
 mod machine;
+mod partial;
 mod points;
 mod rows;
+pub(crate) mod session;
 mod snapshot;
 mod view;
 
@@ -22,6 +24,7 @@ use openraft::storage::{ApplyResponder, RaftSnapshotBuilder, RaftStateMachine, S
 use openraft::type_config::alias::SnapshotOf;
 
 pub(crate) use self::machine::{ApplyError, Machine, MachineParts};
+pub(crate) use self::partial::Partial;
 pub(crate) use self::points::Point;
 pub(crate) use self::snapshot::{SnapshotData, Staged};
 pub use self::view::View;
@@ -96,7 +99,10 @@ impl RaftSnapshotBuilder<TypeConfig> for Applier {
     type SnapshotData = SnapshotData;
 
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, SnapshotData>> {
-        self.snapshot().await
+        let snapshot = self.snapshot().await?;
+        let position = snapshot.meta.last_log_id.as_ref().map_or(0, |last| record::position(last).0);
+        self.machine.noted().send_replace(position);
+        Ok(snapshot)
     }
 }
 

@@ -25,6 +25,7 @@ pub use self::membership::{ChangeError, Member, Rest};
 use self::queue::Queue;
 use crate::apply::{Machine, View};
 use crate::error::{self, ProposeError, ReadError};
+use crate::keep::{Keep, Room};
 use crate::log::LogError;
 use crate::pulse::Pulse;
 use crate::quarantine::{self, Quarantine};
@@ -103,6 +104,7 @@ pub struct Group {
     machine: Arc<Machine>,
     pulse: Arc<Pulse>,
     queue: Arc<Queue>,
+    keep: Arc<Keep>,
 }
 
 impl fmt::Debug for Group {
@@ -112,8 +114,8 @@ impl fmt::Debug for Group {
 }
 
 impl Group {
-    pub(crate) fn new(raft: Raft, machine: Arc<Machine>, pulse: Arc<Pulse>) -> Self {
-        Self { raft, machine, pulse, queue: Arc::new(Queue::new()) }
+    pub(crate) fn new(raft: Raft, machine: Arc<Machine>, pulse: Arc<Pulse>, keep: Arc<Keep>) -> Self {
+        Self { raft, machine, pulse, queue: Arc::new(Queue::new()), keep }
     }
 
     pub(crate) fn raft(&self) -> &Raft {
@@ -122,6 +124,10 @@ impl Group {
 
     pub(crate) fn pulse(&self) -> &Pulse {
         &self.pulse
+    }
+
+    pub(crate) fn keep(&self) -> &Keep {
+        &self.keep
     }
 
     pub(crate) fn machine(&self) -> &Arc<Machine> {
@@ -329,13 +335,11 @@ impl Group {
         self.raft.trigger().snapshot().await.map_err(|error| ReadError::Stopped(error.into()))
     }
 
-    /// Gives up as much of the log as the database's disk allows.
-    pub(crate) async fn relieve_log(&self) -> Result<(), ReadError> {
-        self.snapshot().await?;
-        let durable = self.machine.flush().await.map_err(|error| ReadError::Unavailable(error.into()))?;
-        let Some(through) = durable.checked_sub(1) else { return Ok(()) };
-        let purged = self.raft.trigger().purge_log(through).await;
-        purged.map_err(|error| ReadError::Stopped(error.into()))
+    /// Gives up as much of the log as the database's disk and those allow who need it, and more if there is no room.
+    pub(crate) async fn relieve_log(&self, room: Room) -> Result<(), ReadError> {
+        self.keep.press(room);
+        // What may go goes once it is noted, and so on the database's disk.
+        self.snapshot().await
     }
 
     pub(crate) async fn shutdown(&self) {

@@ -15,6 +15,7 @@ mod audit;
 pub mod error;
 pub mod group;
 mod group_meta;
+mod keep;
 pub mod log;
 mod network;
 pub mod node;

@@ -20,6 +20,7 @@ use crate::apply::{Applier, ApplyError, Machine, MachineParts};
 use crate::audit;
 use crate::error::OpenError;
 use crate::group::Group;
+use crate::keep::{self, Keep, Room};
 use crate::log::backend::LogBackend;
 use crate::log::group::GroupLog;
 use crate::log::identity::LogOwner;
@@ -93,6 +94,13 @@ impl NodeInner {
 
     pub(crate) fn times(&self) -> &Times {
         &self.times
+    }
+
+    /// See [`Node::log_bytes`].
+    fn log_bytes(&self) -> Option<u64> {
+        let files = std::fs::read_dir(&self.options.log.directory).ok()?;
+        // A file may be given back between the two looks.
+        Some(files.flatten().filter_map(|file| file.metadata().ok()).map(|it| it.len()).sum())
     }
 }
 
@@ -200,21 +208,29 @@ impl Node {
         self.refill(&machine, &log).await?;
         let raft_log = RaftLog::new(log, Some(Arc::clone(&machine)));
         let pulse = Arc::new(Pulse::new());
+        let keep = Arc::new(Keep::new(&inner.options.raft));
         let network = Network {
             peers: Arc::clone(&inner.peers),
             heartbeats: Arc::clone(&inner.heartbeats),
             group: id.0,
             pulse: Arc::clone(&pulse),
+            keep: Arc::clone(&keep),
         };
         let (config, applier) = (Arc::clone(&inner.config), Applier::new(Arc::clone(&machine)));
         let raft = Raft::new(inner.owner().node.0, config, network, raft_log, applier).await;
-        let group = Group::new(raft.map_err(|error| failed(error.into()))?, machine, pulse);
+        let raft = match raft {
+            // What it could not read or write then says nothing.
+            Err(_) if machine.stop().is_cancelled() => return Err(OpenError::Closed),
+            raft => raft.map_err(|error| failed(error.into()))?,
+        };
+        let group = Group::new(raft, machine, pulse, keep);
         group.raft().runtime_config().elect(group.machine().quarantine().is_none());
         if group.machine().stop().is_cancelled() {
             group.shutdown().await;
             return Err(OpenError::Closed);
         }
         inner.groups.lock().insert(id, group.clone());
+        task::spawn(keep::watch(group.clone()));
         Ok(group)
     }
 
@@ -290,9 +306,7 @@ impl Node {
 
     /// What the log takes of its disk, in bytes: the files of all groups. None if they cannot be looked at.
     pub fn log_bytes(&self) -> Option<u64> {
-        let files = std::fs::read_dir(&self.inner.options.log.directory).ok()?;
-        // A file may be given back between the two looks.
-        Some(files.flatten().filter_map(|file| file.metadata().ok()).map(|it| it.len()).sum())
+        self.inner.log_bytes()
     }
 
     /// The heartbeats of all groups so far.
@@ -349,6 +363,11 @@ impl Node {
         self.inner.log.group(id).expect("read the log")
     }
 
+    /// What peers speak to.
+    pub(crate) fn raft_transport(&self) -> Transport {
+        Transport::of(&self.inner)
+    }
+
     /// Rows from a member, as if the process ended right after.
     pub(crate) async fn only_fetch_rows(&self, id: GroupId, (node, address): (NodeId, &str)) {
         let machine = self.machine(&self.group_log(id), CancellationToken::new());
@@ -387,8 +406,12 @@ async fn relieve(node: std::sync::Weak<NodeInner>, stop: CancellationToken) {
         }
         let groups = blocking.borrow_and_update().clone();
         for id in groups {
-            let Some(group) = node.upgrade().and_then(|node| node.group(id)) else { continue };
-            if let Err(error) = group.relieve_log().await {
+            let Some(node) = node.upgrade() else { return };
+            let Some(group) = node.group(id) else { continue };
+            // The target may be passed for those that need it, not without end.
+            let is_full = node.log_bytes().is_none_or(|bytes| bytes > node.options.log.bytes_max);
+            let room = if is_full { Room::None } else { Room::Little };
+            if let Err(error) = group.relieve_log(room).await {
                 tracing::warn!(group = %id, %error, "purge the log");
             }
         }

@@ -5,6 +5,7 @@ mod database;
 mod elections;
 mod flaky;
 mod heartbeats;
+mod keep;
 mod kept;
 mod machine;
 mod members;
@@ -12,7 +13,9 @@ mod proposals;
 mod quarantine;
 mod refill;
 mod rest;
+mod snapshots;
 mod storage_suite;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -16,8 +16,9 @@ pub enum Kind {
     Bytes,
 }
 
-/// A parameter of a statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A parameter of a statement. Values of one column are in the order that the databases keep keys in: numbers with their
+/// sign, texts and bytes byte by byte.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
     /// See [`Kind::Int`].
     Int(Option<i64>),
@@ -127,6 +128,24 @@ impl Column {
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// One of its cells.
+    pub(crate) fn value(&self, at: usize) -> Value {
+        match self {
+            Self::Int(cells) => Value::Int(cells[at]),
+            Self::Text(cells) => Value::Text(cells[at].clone()),
+            Self::Bytes(cells) => Value::Bytes(cells[at].clone()),
+        }
+    }
+
+    pub(crate) fn push(&mut self, value: Value) {
+        match (self, value) {
+            (Self::Int(cells), Value::Int(value)) => cells.push(value),
+            (Self::Text(cells), Value::Text(value)) => cells.push(value),
+            (Self::Bytes(cells), Value::Bytes(value)) => cells.push(value),
+            (column, value) => unreachable!("{value:?} meets {column:?}"),
+        }
     }
 }
 

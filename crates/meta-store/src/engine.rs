@@ -15,9 +15,11 @@ use crate::cell::{Cells, Value};
 use crate::codec::{self, cluster, directory};
 use crate::database::{Database, Session};
 use crate::error::StoreError;
-use crate::store::{Batch, GroupHead, Identity, Install, MetaStore, OutcomeCodec, Page};
+use crate::scan::PAGE_ROWS_MAX;
+use crate::store::{Batch, Export, GroupHead, Identity, Install, MetaStore, OutcomeCodec, Page};
 use crate::table::{DOMAIN, NODE, PLACEMENT, SHARD, TENANT, Table};
-use crate::{digest, read, snapshot, write};
+use crate::tracking::Exports;
+use crate::{digest, export, read, snapshot, write};
 
 /// Nodes or shards: as many as the model allows are in memory anyway.
 const CLUSTER_ROWS_MAX: u32 = 1 << 16;
@@ -26,6 +28,9 @@ const CLUSTER_ROWS_MAX: u32 = 1 << 16;
 pub struct Store<D> {
     database: Arc<D>,
     outcomes: Arc<dyn OutcomeCodec>,
+    exports: Arc<Exports>,
+    /// Rows that one transaction of an export reads.
+    page_rows: usize,
 }
 
 impl<D> std::fmt::Debug for Store<D> {
@@ -38,7 +43,13 @@ impl<D: Database> Store<D> {
     /// Over a database whose schema is there; drops what snapshots that never finished left behind.
     pub(crate) async fn over(database: D, outcomes: Arc<dyn OutcomeCodec>) -> Result<Self, StoreError> {
         write::drop_parts(&database, None).await?;
-        Ok(Self { database: Arc::new(database), outcomes })
+        Ok(Self { database: Arc::new(database), outcomes, exports: Arc::default(), page_rows: PAGE_ROWS_MAX })
+    }
+
+    /// With so few rows in a page of an export that small groups have many.
+    #[cfg(feature = "testing")]
+    pub fn with_pages_of(self, page_rows: usize) -> Self {
+        Self { page_rows, ..self }
     }
 
     /// The database itself.
@@ -130,7 +141,7 @@ impl<D: Database> MetaStore for Store<D> {
     }
 
     async fn commit(&self, batch: Batch<'_>) -> Result<(), StoreError> {
-        write::commit(self.database(), batch, &*self.outcomes).await
+        write::commit(self.database(), &self.exports, batch, &*self.outcomes).await
     }
 
     async fn durable_index(&self, group: GroupId, flush: bool) -> Result<u64, StoreError> {
@@ -240,6 +251,10 @@ impl<D: Database> MetaStore for Store<D> {
         visit: &mut (dyn FnMut(Page) -> ControlFlow<()> + Send),
     ) -> Result<GroupHead, StoreError> {
         snapshot::export(self.database(), group, visit).await
+    }
+
+    async fn begin_export(&self, group: GroupId) -> Result<Box<dyn Export>, StoreError> {
+        Ok(Box::new(export::begin(&self.database, &self.exports, group, self.page_rows).await?))
     }
 
     async fn begin_install(&self, group: GroupId) -> Result<Arc<dyn Install>, StoreError> {

@@ -23,6 +23,14 @@ pub enum StoreError {
         /// Where it was staged.
         part: i64,
     },
+    /// The rows did not come to an end: begin another export.
+    #[error("export of group {group} is over: {why}")]
+    ExportOver {
+        /// Which group.
+        group: u64,
+        /// What was in its way.
+        why: &'static str,
+    },
     /// `last_applied` is not where the batch says it must be: drop caches, reload, replay.
     #[error("group {group} stands at {found}, not at {expected}")]
     AppliedMismatch {

@@ -1,5 +1,8 @@
 //! Pages of a snapshot: tables by name, columns by name, cells column by column. New columns and tables are only
 //! added, and read as null by whoever does not get them; a page with something unknown is refused.
+//!
+//! Pages of an export that goes on beside commits may also say what has become of rows that were sent before. Such
+//! pages go to nobody who has not said that it knows them.
 
 use bytes::Bytes;
 use prost::Message;
@@ -21,6 +24,20 @@ struct PageMessage {
     /// All of that length.
     #[prost(message, repeated, tag = "3")]
     columns: Vec<ColumnMessage>,
+    /// What the rows do; 0 in versions that knew nothing else.
+    #[prost(uint32, tag = "4")]
+    means: u32,
+}
+
+/// What the rows of a page do. The numbers are in pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Means {
+    /// They are new.
+    Adds = 0,
+    /// They take the place of those with the same keys, if there are any.
+    Replaces = 1,
+    /// They are beginnings of keys: rows that have them go.
+    Removes = 2,
 }
 
 /// One column; exactly one of the three lists is used.
@@ -45,9 +62,15 @@ struct ColumnMessage {
 
 /// Encodes rows.
 pub(crate) fn encode(table: &str, columns: &[(&'static str, Kind)], rows: &Rows) -> Page {
+    encode_as(Means::Adds, table, columns, rows)
+}
+
+/// Encodes rows that do this.
+pub(crate) fn encode_as(means: Means, table: &str, columns: &[(&'static str, Kind)], rows: &Rows) -> Page {
     let length = u32::try_from(rows.len()).expect("a page is cut at PAGE_ROWS_MAX");
     let columns = columns.iter().zip(&rows.columns).map(|((name, _), column)| encode_column(name, column));
-    let message = PageMessage { table: table.to_owned(), rows: length, columns: columns.collect() };
+    let (table, means) = (table.to_owned(), means as u32);
+    let message = PageMessage { table, rows: length, columns: columns.collect(), means };
     Page(message.encode_to_vec().into())
 }
 
@@ -86,6 +109,21 @@ impl Decoded {
     /// Which table.
     pub(crate) fn table(&self) -> &str {
         &self.0.table
+    }
+
+    /// What its rows do.
+    pub(crate) fn means(&self) -> Result<Means, StoreError> {
+        match self.0.means {
+            0 => Ok(Means::Adds),
+            1 => Ok(Means::Replaces),
+            2 => Ok(Means::Removes),
+            other => Err(corrupt(&format!("page means {other}"))),
+        }
+    }
+
+    /// Whether it has a column.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.columns.iter().any(|column| column.name == name)
     }
 
     /// Its rows, in the order of these columns.

@@ -22,6 +22,7 @@ use buzon_types::time::Timestamp;
 
 use crate::cell::{Rows, Value};
 use crate::codec::{cluster, directory};
+use crate::span::Span;
 use crate::statement::Statement;
 use crate::store::OutcomeCodec;
 use crate::table::{ADDRESS, DOMAIN, MOVE, NODE, PLACEMENT, SHARD, TENANT, Table};
@@ -41,8 +42,13 @@ pub(crate) struct HeadChange {
 pub(crate) enum Step {
     /// For many rows.
     Batch(Statement, Rows),
-    /// For one; the part is `$1`, these come after it.
-    One(&'static str, Vec<Value>),
+    /// For one; the part is `$1`, the values come after it.
+    One {
+        sql: &'static str,
+        values: Vec<Value>,
+        /// Which rows it may write.
+        touches: Vec<Span>,
+    },
 }
 
 /// A batch, ready to be written.

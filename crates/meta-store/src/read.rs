@@ -27,8 +27,8 @@ use crate::table::{ACCOUNT, ADDRESS, DOMAIN, MAILBOX, MOVE, NODE, PLACEMENT, SHA
 /// Runs of UIDs of one mailbox, as [`put_runs`] writes them.
 const RUNS: &[(&str, Kind)] =
     &[("account", Kind::Int), ("mailbox", Kind::Int), ("first", Kind::Int), ("last", Kind::Int)];
-const SUMMARIES: Statement = Statement::new(RUNS, include_str!("../queries/message/summaries.sql"));
-const TOMBSTONES: Statement = Statement::new(RUNS, include_str!("../queries/message/tombstones.sql"));
+const SUMMARIES: Statement = Statement::new(RUNS, &[], include_str!("../queries/message/summaries.sql"));
+const TOMBSTONES: Statement = Statement::new(RUNS, &[], include_str!("../queries/message/tombstones.sql"));
 
 /// For tests of how they run.
 #[cfg(test)]

@@ -76,7 +76,7 @@ impl Piece {
 }
 
 /// Adds a row that was read; its bytes, about.
-fn copy_row(rows: &mut Rows, table: &Table, cells: &dyn Cells) -> Result<usize, StoreError> {
+pub(crate) fn copy_row(rows: &mut Rows, table: &Table, cells: &dyn Cells) -> Result<usize, StoreError> {
     let mut bytes = 0;
     for (at, (column, (_, kind))) in rows.columns.iter_mut().zip(table.columns).enumerate() {
         match (column, kind) {

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::cell::Kind;
+use crate::span::Touch;
 use crate::table::Table;
 
 /// A statement that is run once for many rows.
@@ -16,16 +17,28 @@ pub struct Statement {
     pub columns: Cow<'static, [(&'static str, Kind)]>,
     /// SQL after `WITH input … AS (…)`.
     pub body: Cow<'static, str>,
+    /// Which rows it may write; none for one that reads.
+    pub(crate) touches: Cow<'static, [Touch]>,
 }
 
 impl Statement {
     /// From text.
-    pub(crate) const fn new(columns: &'static [(&'static str, Kind)], body: &'static str) -> Self {
-        Self { columns: Cow::Borrowed(columns), body: Cow::Borrowed(body) }
+    pub(crate) const fn new(
+        columns: &'static [(&'static str, Kind)],
+        touches: &'static [Touch],
+        body: &'static str,
+    ) -> Self {
+        Self { columns: Cow::Borrowed(columns), body: Cow::Borrowed(body), touches: Cow::Borrowed(touches) }
+    }
+
+    /// Of rows of `table` by their keys.
+    fn of_table(table: &'static Table, columns: &'static [(&'static str, Kind)], body: String) -> Self {
+        let touches = Cow::Owned(vec![Touch::Key(table)]);
+        Self { columns: Cow::Borrowed(columns), body: Cow::Owned(body), touches }
     }
 
     /// Inserts rows or replaces those with the same key.
-    pub(crate) fn put(table: &Table) -> Self {
+    pub(crate) fn put(table: &'static Table) -> Self {
         let rest = &table.columns[table.keys..];
         if rest.is_empty() {
             return Self::put_missing(table);
@@ -35,28 +48,28 @@ impl Statement {
     }
 
     /// Inserts rows whose key is not there yet, and leaves the others alone.
-    pub(crate) fn put_missing(table: &Table) -> Self {
+    pub(crate) fn put_missing(table: &'static Table) -> Self {
         Self::upsert(table, "NOTHING")
     }
 
-    fn upsert(table: &Table, action: &str) -> Self {
+    fn upsert(table: &'static Table, action: &str) -> Self {
         // `WHERE true` lets SQLite tell ON CONFLICT from a join's ON.
         let (insert, keys) = (insert_text(table), names(table.key()));
         let body = format!("{insert} WHERE true ON CONFLICT (part, {keys}) DO {action}");
-        Self { columns: Cow::Borrowed(table.columns), body: Cow::Owned(body) }
+        Self::of_table(table, table.columns, body)
     }
 
     /// Inserts rows that must be new.
-    pub(crate) fn insert(table: &Table) -> Self {
-        Self { columns: Cow::Borrowed(table.columns), body: Cow::Owned(insert_text(table)) }
+    pub(crate) fn insert(table: &'static Table) -> Self {
+        Self::of_table(table, table.columns, insert_text(table))
     }
 
     /// Deletes rows by key.
-    pub(crate) fn delete(table: &Table) -> Self {
+    pub(crate) fn delete(table: &'static Table) -> Self {
         let keys = names(table.key());
         let body =
             format!("DELETE FROM {} WHERE (part, {keys}) IN (SELECT part, {keys} FROM input)", table.name);
-        Self { columns: Cow::Borrowed(table.key()), body: Cow::Owned(body) }
+        Self::of_table(table, table.key(), body)
     }
 
     /// For Postgres: `$1` is the part, then one array for each column.

@@ -180,13 +180,17 @@ pub trait MetaStore: Send + Sync + 'static {
     /// Addresses that lead to an account.
     async fn addresses(&self, account: AccountId) -> Result<Vec<AddressRow>, StoreError>;
 
-    /// Reads all rows of a group as of one applied position, page by page, without a transaction that stays open
-    /// over the pages' sending longer than needed. The visitor may stop it.
+    /// Reads all rows of a group as of one applied position, page by page, in one transaction, which keeps the database
+    /// from cleaning up as long as it takes: for receivers that know no other pages. The visitor may stop it.
     async fn export(
         &self,
         group: GroupId,
         visit: &mut (dyn FnMut(Page) -> ControlFlow<()> + Send),
     ) -> Result<GroupHead, StoreError>;
+
+    /// Begins to read all rows of a group, page by page, in short transactions between which the group goes on. Commits
+    /// do not wait for it. For receivers that know [`PAGE_FORMAT`].
+    async fn begin_export(&self, group: GroupId) -> Result<Box<dyn Export>, StoreError>;
 
     /// A digest of all rows and of the applied index: equal on replicas that stand at the same index (DESIGN D10).
     /// Reads everything.
@@ -200,10 +204,35 @@ pub trait MetaStore: Send + Sync + 'static {
     async fn close(&self);
 }
 
+/// What pages of an export may say; raised with each new kind of page. 0: rows only, each once.
+pub const PAGE_FORMAT: u32 = 1;
+
+/// What comes next of an export.
+#[derive(Debug)]
+pub enum Exported {
+    /// A page.
+    Page(Page),
+    /// With all pages before, the rows are those of this position, exactly.
+    End(GroupHead),
+}
+
+/// An export that is under way. The database notes meanwhile what commits write, within bounds; it ends when this is
+/// dropped.
+#[async_trait]
+pub trait Export: Send {
+    /// The next page, or the end. After an end it may be asked on: more pages then lead to a later end.
+    ///
+    /// # Errors
+    /// After any, or when it was dropped while it waited, the export is over and must begin anew:
+    /// [`StoreError::ExportOver`] when the database is well.
+    async fn next(&mut self) -> Result<Exported, StoreError>;
+}
+
 /// A snapshot being staged.
 #[async_trait]
 pub trait Install: Send + Sync {
-    /// Adds a page; pages come in the order of the export.
+    /// Adds a page; pages come in the order of the export. The last one may be repeated after an error, whatever came of
+    /// it.
     async fn page(&self, page: Page) -> Result<(), StoreError>;
 
     /// Makes the staged rows the group's, together with its head, in one transaction; the old rows go after.

@@ -198,6 +198,19 @@ impl TestPostgres {
         done.rows_affected()
     }
 
+    /// Transactions that other connections have open now, and views of the data that hold back vacuum.
+    ///
+    /// # Panics
+    /// If the server does not answer.
+    pub async fn open_transactions(&self) -> i64 {
+        let mut connection = self.options().connect_options().connect().await.expect("connect");
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' \
+                   AND pid <> pg_backend_pid() AND (xact_start IS NOT NULL OR backend_xmin IS NOT NULL)";
+        let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("ask");
+        connection.close().await.expect("close");
+        count
+    }
+
     /// What the server has said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()

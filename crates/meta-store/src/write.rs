@@ -11,6 +11,7 @@ use crate::plan::{Plan, Step, plan};
 use crate::read;
 use crate::store::{Batch, OutcomeCodec};
 use crate::table::TABLES;
+use crate::tracking::Exports;
 
 /// Whose rows a part holds. The numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,10 +71,12 @@ pub(crate) async fn new_part(
 /// Writes a batch in one transaction.
 pub(crate) async fn commit<D: Database>(
     database: &D,
+    exports: &Exports,
     batch: Batch<'_>,
     outcomes: &dyn OutcomeCodec,
 ) -> Result<(), StoreError> {
     let plan = plan(batch.changes, outcomes);
+    let noted = exports.commit(batch.group, &plan);
     let mut session = database.write().await?;
     let Some(part) = advance(&mut session, &batch, &plan).await? else {
         let found = read::known_head(&mut session, batch.group).await?.head.applied.index;
@@ -87,6 +90,7 @@ pub(crate) async fn commit<D: Database>(
         run(&mut session, part, step).await?;
     }
     session.commit().await?;
+    noted.succeeded();
     database.committed().await;
     Ok(())
 }
@@ -94,7 +98,7 @@ pub(crate) async fn commit<D: Database>(
 async fn run(session: &mut impl Session, part: i64, step: &Step) -> Result<(), StoreError> {
     match step {
         Step::Batch(statement, rows) => session.batch(statement, part, rows).await,
-        Step::One(sql, values) => {
+        Step::One { sql, values, .. } => {
             session.execute(sql, &[&[part.into()], values.as_slice()].concat()).await.map(drop)
         }
     }

@@ -17,8 +17,9 @@ const FILES_MIN: u64 = 4;
 pub(crate) struct Raft {
     /// Size of one file of the log.
     pub(crate) log_file_bytes: u64,
-    /// Beyond this much log, old files are given back, and whoever was away for longer gets a snapshot instead. Not a hard
-    /// bound: what is not on the database's disk stays. The disk should hold twice as much.
+    /// Beyond this much log, old files are given back, and whoever was away for longer gets a snapshot instead; half as much
+    /// more is kept for a follower that is slow, but heard. Not a hard bound: what is not on the database's disk stays. The
+    /// disk should hold twice as much.
     pub(crate) log_bytes_max: u64,
 }
 
@@ -48,6 +49,7 @@ impl Raft {
         LogOptions {
             file_bytes: self.log_file_bytes,
             total_bytes: self.log_bytes_max,
+            bytes_max: self.log_bytes_max.saturating_add(self.log_bytes_max / 2),
             ..LogOptions::new(directory)
         }
     }

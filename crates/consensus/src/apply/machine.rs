@@ -23,8 +23,10 @@ use tokio::sync::{RwLock, broadcast};
 use tokio_util::sync::CancellationToken;
 
 use super::first_index;
+use super::partial::Incoming;
 use super::points::{self, Point, Points};
 use super::rows::LOAD_ROUNDS_MAX;
+use super::session::Sessions;
 use crate::log::LogError;
 use crate::log::group::GroupLog;
 use crate::log::shared::FatalHandler;
@@ -142,6 +144,12 @@ pub(crate) struct Machine {
     quarantine: watch::Sender<Option<Quarantine>>,
     /// See [`super::snapshot::InstallTurn`].
     pub(super) installing: Arc<tokio::sync::Mutex<()>>,
+    /// What came in part.
+    pub(super) incoming: Incoming,
+    /// What goes to peers.
+    sessions: Sessions,
+    /// Where the last snapshot was noted.
+    noted: watch::Sender<u64>,
 }
 
 /// What goes into the next transaction.
@@ -165,6 +173,9 @@ impl Machine {
             points: parking_lot::Mutex::default(),
             quarantine: watch::Sender::new(None),
             installing: Arc::default(),
+            incoming: Incoming::default(),
+            sessions: Sessions::default(),
+            noted: watch::Sender::new(0),
         }
     }
 
@@ -174,6 +185,21 @@ impl Machine {
 
     pub(crate) fn store(&self) -> &Arc<dyn MetaStore> {
         &self.parts.store
+    }
+
+    /// Snapshots that are sent to peers.
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The snapshot that comes in, or came in part.
+    pub(crate) fn incoming(&self) -> &Incoming {
+        &self.incoming
+    }
+
+    /// Where the last snapshot was noted; raft hears of it a moment later.
+    pub(crate) fn noted(&self) -> &watch::Sender<u64> {
+        &self.noted
     }
 
     /// Cancelled when the group stops on this node.

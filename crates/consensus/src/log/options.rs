@@ -12,6 +12,8 @@ pub struct LogOptions {
     pub file_bytes: u64,
     /// Files beyond this total are given back once their groups have moved on.
     pub total_bytes: u64,
+    /// Files beyond this total are not kept for followers that are slow, either.
+    pub bytes_max: u64,
     /// How often expired files are looked for.
     pub collect_every: Duration,
     /// Recent entries kept in memory for each group, so that replication and apply do not read from disk.
@@ -23,6 +25,8 @@ pub struct LogOptions {
 const FILE_BYTES: u64 = 64 << 20;
 /// 1 GiB holds minutes of the heaviest write load, so that a node that restarts catches up by log.
 const TOTAL_BYTES: u64 = 1 << 30;
+/// Half as much more for a follower that is slow.
+const BYTES_MAX: u64 = TOTAL_BYTES + TOTAL_BYTES / 2;
 /// Files are given back in steps of whole files, so seconds are soon enough.
 const COLLECT_EVERY: Duration = Duration::from_secs(10);
 /// 2 MiB for each of some hundred groups stay within 1 % of a usual node's memory.
@@ -35,6 +39,7 @@ impl LogOptions {
             directory: directory.into(),
             file_bytes: FILE_BYTES,
             total_bytes: TOTAL_BYTES,
+            bytes_max: BYTES_MAX,
             collect_every: COLLECT_EVERY,
             tail_bytes_max: TAIL_BYTES_MAX,
         }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buzon_meta_store::store::PAGE_FORMAT;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::impls::BasicNode;
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
@@ -17,13 +18,14 @@ use tonic::{Code, Status};
 use super::heartbeats::Heartbeats;
 use super::peers::{Peers, Way};
 use super::snapshot;
-use crate::apply::SnapshotData;
+use crate::apply::{Machine, SnapshotData};
+use crate::keep::{Keep, Sends};
 use crate::pb;
 use crate::pb::append_entries_response::Outcome;
 use crate::pb::raft_transport_client::RaftTransportClient;
 use crate::pulse::Pulse;
 use crate::record;
-use crate::type_config::{TypeConfig, Vote};
+use crate::type_config::{LogId, TypeConfig, Vote};
 
 type RpcError = RPCError<TypeConfig>;
 type StreamError = StreamingError<TypeConfig>;
@@ -32,6 +34,9 @@ type StreamError = StreamingError<TypeConfig>;
 /// given up sooner, they would be sent again and again. Heartbeats go their own way.
 const APPEND_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// How long a peer may take to say what it has of a snapshot; it may wait for an earlier stream to end.
+const PROGRESS_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// Makes clients for one group.
 #[derive(Clone)]
 pub(crate) struct Network {
@@ -39,6 +44,7 @@ pub(crate) struct Network {
     pub(crate) heartbeats: Arc<Heartbeats>,
     pub(crate) group: u64,
     pub(crate) pulse: Arc<Pulse>,
+    pub(crate) keep: Arc<Keep>,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {
@@ -92,6 +98,51 @@ impl PeerClient {
         append_answer(within(limit, sent).await?)
     }
 
+    /// Sends a snapshot, or what the peer has not of one that broke off.
+    async fn push(
+        &self,
+        mut client: RaftTransportClient<Way>,
+        machine: Arc<Machine>,
+        vote: pb::Vote,
+        at_least: Option<LogId>,
+    ) -> Result<tonic::Response<pb::SnapshotResponse>, Status> {
+        let sends = self.network.keep.sends(self.target, at_least.as_ref());
+        let asked = client.snapshot_progress(pb::SnapshotProgressRequest { header: self.header() });
+        let late = |_| Status::deadline_exceeded("the peer does not say what it has");
+        let progress = tokio::time::timeout(PROGRESS_TIME_MAX, asked).await.map_err(late)?;
+        let begin = pb::SnapshotBegin { header: self.header(), vote: Some(vote), session: None };
+        let taken = match progress.map(tonic::Response::into_inner) {
+            Ok(progress) if progress.page_format >= PAGE_FORMAT => progress.taken,
+            Ok(_) => return self.push_whole(client, machine, (begin, at_least), sends).await,
+            Err(status) if status.code() == Code::Unimplemented => {
+                return self.push_whole(client, machine, (begin, at_least), sends).await;
+            }
+            Err(status) => return Err(status),
+        };
+        let stream = machine.sessions().open(&machine, self.target, taken.as_ref()).await;
+        let stream = stream.map_err(|error| Status::unavailable(error.to_string()))?;
+        let session = Arc::clone(&stream.session);
+        let parts = snapshot::pushed(Arc::clone(&machine), (self.target, stream), begin, at_least);
+        let answer = client.install_snapshot(parts).await?;
+        machine.sessions().close(self.target, &session);
+        sends.has_arrived();
+        Ok(answer)
+    }
+
+    /// To a peer of a version that knows rows only.
+    async fn push_whole(
+        &self,
+        mut client: RaftTransportClient<Way>,
+        machine: Arc<Machine>,
+        (begin, at_least): (pb::SnapshotBegin, Option<LogId>),
+        sends: Sends<'_>,
+    ) -> Result<tonic::Response<pb::SnapshotResponse>, Status> {
+        tracing::info!(group = %machine.group(), peer = self.target, "send a snapshot as versions of old know it");
+        let answer = client.install_snapshot(snapshot::pushed_whole(machine, begin, at_least)).await?;
+        sends.has_arrived();
+        Ok(answer)
+    }
+
     fn header(&self) -> Option<pb::Header> {
         Some(self.network.peers.header(self.network.group, self.target))
     }
@@ -107,6 +158,12 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
         if self.carries == Carries::Heartbeats && request.entries.is_empty() {
             return self.heartbeat(&request, option.hard_ttl()).await;
+        }
+        // openraft would go on sending them, and keep its log for that, as long as the peer takes some now and then.
+        let previous = request.prev_log_id.as_ref().map(|id| id.index);
+        if self.network.keep.are_due_to_go(previous) {
+            let why = NetworkError::<TypeConfig>::from_string("the peer is too far behind for the log");
+            return Err(RpcError::Unreachable(Unreachable::new(&why)));
         }
         let message = pb::AppendEntriesRequest {
             header: self.header(),
@@ -148,12 +205,12 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         let SnapshotData::Rows(machine) = snapshot.snapshot else {
             return Err(StreamError::Network(NetworkError::from_string("a staged snapshot is not sent on")));
         };
-        let mut client = self.client().map_err(|error| StreamError::Unreachable(Unreachable::new(&error)))?;
-        let begin = pb::SnapshotBegin { header: self.header(), vote: Some(record::vote(&vote)) };
-        let sent = client.install_snapshot(snapshot::pushed(machine, begin));
+        let client = self.client().map_err(|error| StreamError::Unreachable(Unreachable::new(&error)))?;
+        let vote = record::vote(&vote);
+        let sent = self.push(client, machine, vote, snapshot.meta.last_log_id);
         tokio::select! {
             biased;
-            // Dropping the call ends the stream, and with it the export.
+            // Dropping the call ends the stream.
             closed = cancel => Err(StreamError::Closed(closed)),
             answer = sent => match answer {
                 Ok(answer) => match answer.into_inner().vote {

@@ -5,6 +5,7 @@ mod rest;
 
 use std::sync::{Arc, Weak};
 
+use buzon_meta_store::store::PAGE_FORMAT;
 use buzon_types::id::GroupId;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
 use openraft::storage::Snapshot;
@@ -31,8 +32,12 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn service(node: &Arc<NodeInner>) -> RaftTransportServer<Self> {
-        let server = RaftTransportServer::new(Self { node: Arc::downgrade(node) });
+        let server = RaftTransportServer::new(Self::of(node));
         server.max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn of(node: &Arc<NodeInner>) -> Self {
+        Self { node: Arc::downgrade(node) }
     }
 
     /// The group that is meant, if it is meant for this node of this cluster.
@@ -161,12 +166,15 @@ impl RaftTransport for Transport {
         let Some(Part::Begin(begin)) = snapshot::next(&mut parts).await? else {
             return Err(missing("begin"));
         };
+        let from = begin.header.as_ref().map_or(0, |header| header.from);
         let (group, vote) = (self.group(begin.header)?, vote(begin.vote)?);
         let machine = group.machine();
         // Asked to come again, not made to wait: who sends the one that is coming in may have lost its leadership.
         let turn =
             machine.turn_to_install().ok_or_else(|| Status::aborted("another snapshot is coming in"))?;
-        let (install, meta) = snapshot::receive(&mut parts, machine).await?;
+        let stop = machine.incoming().open(from);
+        let stream = snapshot::Incoming { parts: &mut parts, stop, first: None, from };
+        let (install, meta) = snapshot::receive(stream, machine, begin.session).await?;
         let last = meta.last_log_id.as_ref().ok_or_else(|| missing("position"))?;
         check_term(last, &vote)?;
         let head = snapshot::head_of(machine, &meta)?;
@@ -177,6 +185,16 @@ impl RaftTransport for Transport {
         Ok(Response::new(pb::SnapshotResponse { vote: Some(vote) }))
     }
 
+    async fn snapshot_progress(
+        &self,
+        request: Request<pb::SnapshotProgressRequest>,
+    ) -> Result<Response<pb::SnapshotProgressResponse>, Status> {
+        let header = request.into_inner().header;
+        let from = header.as_ref().map_or(0, |header| header.from);
+        let taken = self.group(header)?.machine().taken_from(from).await;
+        Ok(Response::new(pb::SnapshotProgressResponse { page_format: PAGE_FORMAT, taken }))
+    }
+
     type FetchSnapshotStream = snapshot::Fetched;
 
     async fn fetch_snapshot(
@@ -184,12 +202,12 @@ impl RaftTransport for Transport {
         request: Request<pb::FetchSnapshotRequest>,
     ) -> Result<Response<snapshot::Fetched>, Status> {
         let request = request.into_inner();
-        let group = self.group(request.header)?;
+        let peer = request.header.as_ref().map_or(0, |header| header.from);
+        let group = self.group(request.header.clone())?;
         if group.machine().quarantine().is_some() {
             return Err(in_quarantine(&group));
         }
-        let at_least = request.at_least.map(record::read_log_id);
-        Ok(Response::new(snapshot::fetched(group.machine(), at_least).await?))
+        Ok(Response::new(snapshot::fetched(group.machine(), peer, request).await?))
     }
 
     async fn digests(

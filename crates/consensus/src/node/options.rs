@@ -57,6 +57,10 @@ pub struct RaftOptions {
     pub snapshot_entries: u64,
     /// Entries that are kept below the snapshot, for followers that were away.
     pub keep_entries: u64,
+    /// Entries that a leader keeps at most, for followers that are slow, but heard. Who is further behind gets a snapshot.
+    pub keep_entries_max: u64,
+    /// A follower that was not heard for so long holds nothing.
+    pub heard_within: Duration,
 }
 
 impl Default for RaftOptions {
@@ -76,6 +80,10 @@ impl Default for RaftOptions {
             compare_every: Duration::from_secs(5),
             snapshot_entries: 5_000,
             keep_entries: 10_000,
+            // The size of the log ends it sooner, where entries are large.
+            keep_entries_max: 1_000_000,
+            // A restart or a short cut is over by then.
+            heard_within: Duration::from_secs(10),
         }
     }
 }
@@ -93,7 +101,8 @@ impl RaftOptions {
             election_timeout_min: milliseconds(self.election_after.0),
             election_timeout_max: milliseconds(self.election_after.1),
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_entries),
-            max_in_snapshot_log_to_keep: self.keep_entries,
+            // `keep` says what goes: openraft knows neither who is slow nor how large the log is.
+            max_in_snapshot_log_to_keep: u64::MAX,
             // Behind by more than what is kept is behind the log.
             replication_lag_threshold: self.keep_entries.max(self.snapshot_entries).saturating_mul(2),
             enable_pre_vote: Some(true),

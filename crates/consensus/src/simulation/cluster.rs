@@ -249,7 +249,7 @@ impl Cluster {
     pub(crate) fn new(plan: &Plan, with_lines: bool) -> Self {
         let random = Random::new(plan.seed).branch();
         let oracle = Oracle::new(&plan.groups, with_lines);
-        let network = Network::new(random.branch(), Arc::clone(&oracle));
+        let network = Network::new(random.branch(), Arc::clone(&oracle), plan.snapshots_broken);
         let vault = Arc::new(Vault::default());
         let machine = |id: u64| {
             let disk = Disk::new(NodeId(id), random.branch(), Arc::clone(&oracle));

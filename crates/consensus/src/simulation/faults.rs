@@ -11,6 +11,7 @@ use super::cluster::{World, address, on};
 use super::network::Weather;
 use super::oracle::Event;
 use crate::group::Member;
+use crate::keep::Room;
 
 /// A change of members that takes longer is given up; what it has begun is for the next one.
 const CHANGE_TIME_MAX: Duration = Duration::from_secs(5);
@@ -239,8 +240,10 @@ impl Faults {
     fn snapshot(&self, id: u64) {
         let group = self.any_group();
         let Some(replica) = self.world.group(id, group) else { return };
-        self.note("snapshots", || format!("group {group} on node {id}"));
-        on(&self.world, id, async move { drop(replica.relieve_log().await) });
+        let room =
+            self.world.random.pick(&[Room::Enough, Room::Little, Room::None]).copied().unwrap_or_default();
+        self.note("snapshots", || format!("group {group} on node {id}, room for the log: {room:?}"));
+        on(&self.world, id, async move { drop(replica.relieve_log(room).await) });
     }
 
     /// Other members; who is none any more forgets the group, or keeps what it has.

@@ -59,6 +59,8 @@ pub(crate) struct Network {
     random: Random,
     oracle: Arc<Oracle>,
     state: Mutex<State>,
+    /// Parts of snapshots that break their stream, of a thousand.
+    snapshots_broken: u64,
     /// Counts changes of what is cut.
     changes: watch::Sender<u64>,
 }
@@ -79,9 +81,10 @@ pub(crate) struct Listener {
 }
 
 impl Network {
-    pub(crate) fn new(random: Random, oracle: Arc<Oracle>) -> Arc<Self> {
+    pub(crate) fn new(random: Random, oracle: Arc<Oracle>, snapshots_broken: u64) -> Arc<Self> {
         let state = State { weather: Weather::fine(), cut: BTreeSet::new(), listening: BTreeMap::new() };
-        Arc::new(Self { random, oracle, state: Mutex::new(state), changes: watch::Sender::new(0) })
+        let (state, changes) = (Mutex::new(state), watch::Sender::new(0));
+        Arc::new(Self { random, oracle, state, snapshots_broken, changes })
     }
 
     pub(crate) fn listen(&self, life: &Arc<Life>, node: &Node) {
@@ -238,7 +241,9 @@ impl Link {
         network.pass(*from, *to).await?;
         let Some(listener) = network.listener(*to) else { return Err(network.gone(*to, *from).await) };
         network.oracle.trace(|| format!("{from}>{to} {}", request.uri().path()));
-        let request = request.map(|body| Body::new(Frames::request(self.clone(), body)));
+        let is_snapshot = request.uri().path().ends_with("Snapshot");
+        let breaking = if is_snapshot { network.snapshots_broken } else { 0 };
+        let request = request.map(|body| Body::new(Frames::request((self.clone(), breaking), body)));
         let (head, answered) = oneshot::channel();
         #[expect(clippy::disallowed_methods, reason = "in virtual time nobody waits; a seed ends")]
         let (frames, coming) = mpsc::unbounded_channel();
@@ -247,7 +252,7 @@ impl Link {
         let Ok((head, sent)) = answered.await else { return Err(network.gone(*to, *from).await) };
         network.pass(*to, *from).await?;
         let back = Self { network: Arc::clone(network), from: *to, to: *from };
-        Ok(http::Response::from_parts(head, Body::new(Frames::answer(back, coming, sent))))
+        Ok(http::Response::from_parts(head, Body::new(Frames::answer((back, breaking), coming, sent))))
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) faults_for: Duration,
     /// Between two of them, in milliseconds.
     pub(crate) fault_every: u64,
+    /// Parts of snapshots that break their stream, of a thousand; after all else is healed, too.
+    pub(crate) snapshots_broken: u64,
     pub(crate) raft: RaftOptions,
     pub(crate) cache_bytes_max: usize,
     pub(crate) tail_bytes_max: usize,
@@ -43,11 +45,9 @@ impl Plan {
                 Duration::from_secs(3)
             },
             snapshot_entries: 10 + random.below(60),
-            // With some that are kept, openraft's debug build stops a group whose log was asked to be purged further.
-            keep_entries: 0,
             ..RaftOptions::default()
         };
-        Self {
+        let plan = Self {
             seed,
             founders,
             spares,
@@ -56,11 +56,22 @@ impl Plan {
             lanes,
             faults_for: Duration::from_secs(5 + random.below(8)),
             fault_every: 100 + random.below(900),
+            snapshots_broken: 0,
             raft,
             // Small ones, so that rows are loaded again and again, and the log is read from its disk.
             cache_bytes_max: if random.permille(400) { 2_000 } else { 64 << 20 },
             tail_bytes_max: if random.permille(400) { 500 } else { 2 << 20 },
-        }
+        };
+        plan.with_snapshots(&random)
+    }
+
+    /// Logs that go while somebody needs them, now and then, and snapshots that come in several streams.
+    fn with_snapshots(mut self, random: &Random) -> Self {
+        self.snapshots_broken = *random.pick(&[0, 50, 150]).unwrap_or(&0);
+        self.raft.keep_entries = if random.permille(500) { 0 } else { random.below(40) };
+        self.raft.keep_entries_max = if random.permille(500) { 1_000 } else { 20 + random.below(100) };
+        self.raft.heard_within = random.millis(1_000..10_000);
+        self
     }
 
     pub(crate) fn nodes(&self) -> u64 {

@@ -16,8 +16,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
 
 use super::flaky::Flaky;
+use super::wire::Old;
 use crate::error::OpenError;
 use crate::group::Group;
 use crate::log::identity::LogOwner;
@@ -51,6 +53,10 @@ pub(super) struct TestNode {
     address: SocketAddr,
     options: RaftOptions,
     disk: FaultyFileSystem,
+    /// Sizes of its log.
+    log: fn(&mut LogOptions),
+    /// Whether it knows of snapshots what versions of old do.
+    is_old: bool,
     /// Whether requests of other nodes are refused.
     deaf: Arc<AtomicBool>,
     running: Option<Running>,
@@ -66,12 +72,18 @@ struct Running {
 impl TestNode {
     /// A new node that runs.
     pub(super) async fn open(id: NodeId, options: RaftOptions) -> Self {
+        Self::open_with(id, options, |_| {}).await
+    }
+
+    /// The same with other sizes of its log.
+    async fn open_with(id: NodeId, options: RaftOptions, log: fn(&mut LogOptions)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let disk = FaultyFileSystem::new();
         let deaf = Arc::default();
-        let mut node = Self { id, directory, address, options, disk, deaf, running: None };
+        let (is_old, running) = (false, None);
+        let mut node = Self { id, directory, address, options, disk, log, is_old, deaf, running };
         node.run(listener).await.unwrap();
         node
     }
@@ -93,6 +105,11 @@ impl TestNode {
         self.deaf.store(deaf, Ordering::SeqCst);
     }
 
+    /// Once it is opened again.
+    pub(super) fn is_old_from_now_on(&mut self) {
+        self.is_old = true;
+    }
+
     pub(super) async fn reopen(&mut self) -> Result<(), OpenError> {
         self.run(TcpListener::bind(self.address).await.unwrap()).await
     }
@@ -111,12 +128,21 @@ impl TestNode {
         let owner = LogOwner { cluster: 1, node: self.id, incarnation: 1 };
         let mut options = NodeOptions::new(owner, LogOptions::new(self.directory.path().join("log")));
         options.raft = self.options.clone();
+        (self.log)(&mut options.log);
         let backend = Arc::new(RaftEngineLog::open_with(&options.log, &Arc::new(self.disk.clone()))?);
         let node = Node::open_over(backend, options, Arc::clone(&store), Arc::new(AbortProcess)).await?;
         let deaf = Arc::clone(&self.deaf);
-        let routes = node.transport(move |request: tonic::Request<()>| {
-            if deaf.load(Ordering::SeqCst) { Err(tonic::Status::unavailable("cut off")) } else { Ok(request) }
-        });
+        let routes = if self.is_old {
+            Routes::new(Old::service(node.raft_transport()))
+        } else {
+            node.transport(move |request: tonic::Request<()>| {
+                if deaf.load(Ordering::SeqCst) {
+                    Err(tonic::Status::unavailable("cut off"))
+                } else {
+                    Ok(request)
+                }
+            })
+        };
         let serve = tonic::transport::Server::builder().tcp_nodelay(true).add_routes(routes);
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {
@@ -166,9 +192,9 @@ impl TestNode {
 
     /// As if the disk of the database alone had died.
     pub(super) fn lose_database(&self) {
-        self.database();
+        assert!(self.running.is_none());
         for name in ["rows.sqlite", "rows.sqlite-wal", "rows.sqlite-shm"] {
-            // Some are gone when the database was closed.
+            // Some are gone when the database was closed, unless a checkpoint was under way.
             let _ = std::fs::remove_file(self.directory.path().join(name));
         }
     }
@@ -205,9 +231,14 @@ pub(super) struct Cluster {
 
 impl Cluster {
     pub(super) async fn start(count: u64, options: RaftOptions) -> Self {
+        Self::start_with(count, options, |_| {}).await
+    }
+
+    /// The same with other sizes of the logs.
+    pub(super) async fn start_with(count: u64, options: RaftOptions, log: fn(&mut LogOptions)) -> Self {
         let mut nodes = Vec::new();
         for id in 1..=count {
-            nodes.push(TestNode::open(NodeId(id), options.clone()).await);
+            nodes.push(TestNode::open_with(NodeId(id), options.clone(), log).await);
         }
         let voters: BTreeMap<_, _> = nodes.iter().map(|node| (node.id, node.address())).collect();
         for node in &mut nodes {

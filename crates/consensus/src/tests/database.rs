@@ -16,6 +16,7 @@ use super::flaky::Flaky;
 use super::{create_tenant, tenant_exists};
 use crate::apply::{Applier, SnapshotData};
 use crate::group::Group;
+use crate::keep::Room;
 use crate::node::RaftOptions;
 use crate::pb;
 use crate::pb::raft_transport_client::RaftTransportClient;
@@ -146,7 +147,7 @@ async fn a_lost_database_of_a_lone_voter_is_refused_and_told_how_to_come_back() 
     let mut node = TestNode::open(NodeId(1), options).await;
     let group = lead(&mut node).await;
     propose(&group, 0..10).await;
-    group.relieve_log().await.unwrap();
+    group.relieve_log(Room::None).await.unwrap();
     node.wait(|| group.status().purged > LogIndex(0)).await;
     drop(group);
     node.stop().await;
@@ -300,7 +301,7 @@ async fn a_second_snapshot_of_a_group_is_refused_while_one_comes_in() {
     let begin = || {
         let header = pb::Header { cluster: cluster.clone(), group: GROUP.0, from: 2, to: 1 };
         let vote = pb::Vote { term: 1, node: 2, committed: true };
-        let begin = pb::SnapshotBegin { header: Some(header), vote: Some(vote) };
+        let begin = pb::SnapshotBegin { header: Some(header), vote: Some(vote), session: None };
         pb::SnapshotPart { part: Some(pb::snapshot_part::Part::Begin(begin)) }
     };
     let connect = || RaftTransportClient::connect(format!("http://{}", node.address()));

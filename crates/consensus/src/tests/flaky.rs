@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use buzon_meta_store::error::StoreError;
-use buzon_meta_store::store::{Batch, GroupHead, Identity, Install, MetaStore, Page};
+use buzon_meta_store::store::{Batch, Export, Exported, GroupHead, Identity, Install, MetaStore, Page};
 use buzon_model::row::{AddressRow, DomainRow, NodeRow, PlacementRow, ShardRow, TenantRow, Tombstone};
 use buzon_model::scope::{Loaded, Need, Seed};
 use buzon_types::id::{AccountId, GroupId, MailboxKey, TenantId};
@@ -42,6 +42,16 @@ pub(super) struct Flaky {
     pub(super) hold_incarnation: AtomicBool,
     /// Such a question has come.
     pub(super) held: Notify,
+    /// Snapshots were begun to be staged so often.
+    pub(super) installs: AtomicU64,
+    /// Rows were exported so often.
+    pub(super) exports: AtomicU64,
+    /// Exports that end where the rows stood before, as of a database that somebody put back.
+    pub(super) exports_behind: AtomicU64,
+    /// Pages of a snapshot that are not staged, for the database is away.
+    pub(super) refuse_pages: Arc<AtomicU64>,
+    /// Pages that are staged, but reported as not.
+    pub(super) forget_pages: Arc<AtomicU64>,
     /// Pages of a snapshot are never staged.
     pub(super) hold_pages: Arc<AtomicBool>,
     /// Such a page has come.
@@ -55,6 +65,8 @@ struct FlakyInstall {
     refuse: u64,
     refused: AtomicU64,
     forget: Arc<AtomicU64>,
+    refuse_pages: Arc<AtomicU64>,
+    forget_pages: Arc<AtomicU64>,
     hold_pages: Arc<AtomicBool>,
     page_held: Arc<Notify>,
 }
@@ -66,7 +78,11 @@ impl Install for FlakyInstall {
             self.page_held.notify_one();
             std::future::pending::<()>().await;
         }
-        self.inner.page(page).await
+        if take(&self.refuse_pages) {
+            return Err(away());
+        }
+        self.inner.page(page).await?;
+        if take(&self.forget_pages) { Err(away()) } else { Ok(()) }
     }
 
     async fn finish(&self, head: GroupHead) -> Result<(), StoreError> {
@@ -78,8 +94,28 @@ impl Install for FlakyInstall {
     }
 }
 
+/// Ends where the rows stood before.
+struct Behind(Box<dyn Export>);
+
+#[async_trait]
+impl Export for Behind {
+    async fn next(&mut self) -> Result<Exported, StoreError> {
+        Ok(match self.0.next().await? {
+            Exported::End(mut head) => {
+                head.applied.index -= 1;
+                Exported::End(head)
+            }
+            page @ Exported::Page(_) => page,
+        })
+    }
+}
+
 fn take(counter: &AtomicU64) -> bool {
     counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+fn away() -> StoreError {
+    StoreError::Unavailable(std::io::Error::other("a test's database is away").into())
 }
 
 fn broken(group: GroupId) -> StoreError {
@@ -102,6 +138,11 @@ impl Flaky {
             loads_at_commit: Mutex::default(),
             hold_incarnation: AtomicBool::default(),
             held: Notify::new(),
+            installs: AtomicU64::default(),
+            exports: AtomicU64::default(),
+            exports_behind: AtomicU64::default(),
+            refuse_pages: Arc::default(),
+            forget_pages: Arc::default(),
             hold_pages: Arc::default(),
             page_held: Arc::default(),
         }
@@ -256,7 +297,14 @@ impl MetaStore for Flaky {
         group: GroupId,
         visit: &mut (dyn FnMut(Page) -> ControlFlow<()> + Send),
     ) -> Result<GroupHead, StoreError> {
+        self.exports.fetch_add(1, Ordering::SeqCst);
         self.inner.export(group, visit).await
+    }
+
+    async fn begin_export(&self, group: GroupId) -> Result<Box<dyn Export>, StoreError> {
+        self.exports.fetch_add(1, Ordering::SeqCst);
+        let inner = self.inner.begin_export(group).await?;
+        Ok(if take(&self.exports_behind) { Box::new(Behind(inner)) } else { inner })
     }
 
     async fn digest(&self, group: GroupId) -> Result<u128, StoreError> {
@@ -264,10 +312,22 @@ impl MetaStore for Flaky {
     }
 
     async fn begin_install(&self, group: GroupId) -> Result<Arc<dyn Install>, StoreError> {
+        self.installs.fetch_add(1, Ordering::SeqCst);
         let inner = self.inner.begin_install(group).await?;
         let (refuse, forget) = (self.refuse_install.load(Ordering::SeqCst), Arc::clone(&self.forget_install));
         let (hold_pages, page_held) = (Arc::clone(&self.hold_pages), Arc::clone(&self.page_held));
+        let (refuse_pages, forget_pages) = (Arc::clone(&self.refuse_pages), Arc::clone(&self.forget_pages));
         let refused = AtomicU64::default();
-        Ok(Arc::new(FlakyInstall { inner, group, refuse, refused, forget, hold_pages, page_held }))
+        Ok(Arc::new(FlakyInstall {
+            inner,
+            group,
+            refuse,
+            refused,
+            forget,
+            refuse_pages,
+            forget_pages,
+            hold_pages,
+            page_held,
+        }))
     }
 }

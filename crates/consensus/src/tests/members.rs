@@ -9,6 +9,7 @@ use super::{create_account, propose_somewhere};
 use crate::error::{OpenError, ReadError};
 use crate::group::{ChangeError, Group, Member, Rest};
 use crate::group_meta;
+use crate::keep::Room;
 use crate::node::RaftOptions;
 use crate::pb;
 use crate::pb::raft_transport_client::RaftTransportClient;
@@ -34,7 +35,7 @@ async fn propose(cluster: &Cluster, what: &str, count: usize) -> LogIndex {
 
 async fn purge(cluster: &Cluster, through: LogIndex) {
     for node in cluster.nodes().filter(|node| node.node().group(GROUP).is_some()) {
-        node.group().relieve_log().await.unwrap();
+        node.group().relieve_log(Room::None).await.unwrap();
         cluster.wait(|| node.group().status().purged >= through).await;
     }
 }

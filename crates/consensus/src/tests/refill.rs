@@ -10,6 +10,7 @@ use super::cluster::{Cluster, GROUP};
 use super::{create_tenant, propose_somewhere, tenant_exists};
 use crate::error::OpenError;
 use crate::group_meta;
+use crate::keep::Room;
 use crate::log::backend::LogRecord;
 use crate::node::RaftOptions;
 use crate::record;
@@ -29,7 +30,7 @@ async fn purged_cluster() -> (Cluster, NodeId, LogIndex) {
     }
     cluster.wait_applied(last).await;
     for node in cluster.nodes() {
-        node.group().relieve_log().await.unwrap();
+        node.group().relieve_log(Room::None).await.unwrap();
         cluster.wait(|| node.group().status().purged >= LogIndex(30)).await;
     }
     let leader = cluster.leader().await.leader().unwrap().node;
@@ -86,7 +87,7 @@ async fn an_old_copy_of_a_database_is_refilled() {
     }
     cluster.wait_applied(last).await;
     let group = cluster.node(victim).group();
-    group.relieve_log().await.unwrap();
+    group.relieve_log(Room::None).await.unwrap();
     cluster.wait(|| group.status().purged >= LogIndex(20)).await;
     drop(group);
     cluster.stop(victim).await;
@@ -149,7 +150,7 @@ async fn a_log_that_does_not_lead_to_the_rows_goes_on_after_them() {
         propose_somewhere(&cluster, &format!("meanwhile {number}")).await;
     }
     for node in cluster.nodes() {
-        node.group().relieve_log().await.unwrap();
+        node.group().relieve_log(Room::None).await.unwrap();
         cluster.wait(|| node.group().status().purged >= LogIndex(35)).await;
     }
     cluster.any(victim).lose_database();

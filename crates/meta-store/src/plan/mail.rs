@@ -16,8 +16,9 @@ use bytes::Bytes;
 use super::{Step, batch};
 use crate::cell::{Rows, Value};
 use crate::codec::mail;
+use crate::span::Span;
 use crate::statement::Statement;
-use crate::table::{ACCOUNT, MAILBOX, MESSAGE, SUBSCRIPTION, SUMMARY, TOMBSTONE};
+use crate::table::{ACCOUNT, MAILBOX, MESSAGE, STAGED, SUBSCRIPTION, SUMMARY, TOMBSTONE};
 
 mod statements;
 use statements::{
@@ -170,8 +171,10 @@ impl<'a> Pending<'a> {
         flush_expunged(steps, self.expunged);
         flush_removed(steps, self.removed);
         for account in self.accounts_removed {
-            for sql in statements::REMOVE_ACCOUNT {
-                steps.push(Step::One(sql, vec![account.0.into()]));
+            for (table, sql) in statements::REMOVE_ACCOUNT {
+                let values = vec![account.0.into()];
+                let touches = vec![Span::of(table, values.clone())];
+                steps.push(Step::One { sql, values, touches });
             }
         }
     }
@@ -315,13 +318,21 @@ fn publish(
     let common: Vec<Value> =
         vec![account.0.into(), staging.into(), target.mailbox.0.into(), first.get().into()];
     let stamped = [common.clone(), vec![modseq.get().into(), saved_at.0.into()]].concat();
-    steps.push(Step::One(statements::PUBLISH_MESSAGES, stamped));
-    steps.push(Step::One(statements::PUBLISH_SUMMARIES, common));
+    // To the end: how many there are stands in the rows only, and what comes after them is little.
+    let published = |table| {
+        let prefix = vec![account.0.into(), target.mailbox.0.into()];
+        vec![Span { run: Some((first.get().into(), i64::MAX)), ..Span::of(table, prefix) }]
+    };
+    let (messages, summaries) = (published(&MESSAGE), published(&SUMMARY));
+    steps.push(Step::One { sql: statements::PUBLISH_MESSAGES, values: stamped, touches: messages });
+    steps.push(Step::One { sql: statements::PUBLISH_SUMMARIES, values: common, touches: summaries });
     drop_staged(steps, account, staging);
 }
 
 fn drop_staged(steps: &mut Vec<Step>, account: AccountId, staging: u128) {
-    steps.push(Step::One(statements::DROP_STAGED, vec![account.0.into(), staging.into()]));
+    let values: Vec<Value> = vec![account.0.into(), staging.into()];
+    let touches = vec![Span::of(&STAGED, values.clone())];
+    steps.push(Step::One { sql: statements::DROP_STAGED, values, touches });
 }
 
 /// What arrives takes the place of what came before; what was pending is written by then.

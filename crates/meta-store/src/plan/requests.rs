@@ -12,16 +12,25 @@ use bytes::Bytes;
 use super::{Step, batch};
 use crate::cell::{Kind, Rows};
 use crate::codec::mail::accounts_to_bytes;
+use crate::span::{Run, Touch};
 use crate::statement::Statement;
 use crate::store::OutcomeCodec;
 use crate::table::{INSTANCE, RECORD};
 
 const MARK_COLUMNS: &[(&str, Kind)] = &[("instance", Kind::Bytes), ("forget_below", Kind::Int)];
-const RAISE_MARK: Statement =
-    Statement::new(MARK_COLUMNS, include_str!("../../queries/request/raise_mark.sql"));
-const FORGET: Statement = Statement::new(MARK_COLUMNS, include_str!("../../queries/request/forget.sql"));
+const RAISE_MARK: Statement = Statement::new(
+    MARK_COLUMNS,
+    &[Touch::Rows { table: &INSTANCE, prefix: &["instance"], run: None }],
+    include_str!("../../queries/request/raise_mark.sql"),
+);
+const FORGET: Statement = Statement::new(
+    MARK_COLUMNS,
+    &[Touch::Rows { table: &RECORD, prefix: &["instance"], run: Some(Run::Before("forget_below")) }],
+    include_str!("../../queries/request/forget.sql"),
+);
 const CLOSE: Statement = Statement::new(
     &[("instance", Kind::Bytes)],
+    &[Touch::Rows { table: &RECORD, prefix: &["instance"], run: None }],
     "DELETE FROM record WHERE (part, instance) IN (SELECT part, instance FROM input)",
 );
 

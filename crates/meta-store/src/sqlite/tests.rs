@@ -6,6 +6,8 @@ use crate::cell::{Cells, Value};
 use crate::database::{Database as _, Session as _};
 use crate::error::StoreError;
 use crate::plan::batch_statements;
+use crate::remove;
+use crate::rows;
 use crate::scan::reads;
 use crate::sqlite::{Sqlite, SqliteOptions};
 
@@ -14,9 +16,11 @@ use crate::sqlite::{Sqlite, SqliteOptions};
 async fn no_statement_walks_through_a_table() {
     let folder = tempfile::tempdir().expect("make a folder");
     let sqlite = Sqlite::open(&SqliteOptions::new(&folder.path().join("plans"))).await.expect("open");
-    let batches = batch_statements().into_iter().map(|statement| statement.sqlite(8));
+    let (look_ups, exported) = rows::statements();
+    let batches = batch_statements().into_iter().chain(remove::statements()).chain(look_ups);
+    let batches = batches.map(|statement| statement.sqlite(8));
     let mut walking = Vec::new();
-    for sql in batches.chain(reads()) {
+    for sql in batches.chain(reads()).chain(exported) {
         let mut session = sqlite.read().await.expect("begin");
         let mut steps = Vec::new();
         let mut note = |cells: &dyn Cells| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use buzon_meta_store::error::StoreError;
-use buzon_meta_store::store::{Batch, GroupHead, Identity, Install, MetaStore, Page};
+use buzon_meta_store::store::{Batch, Export, Exported, GroupHead, Identity, Install, MetaStore, Page};
 use buzon_model::row::{
     AddressRow, DomainRow, MailboxState, NodeRow, PlacementRow, ShardRow, TenantRow, Tombstone,
 };
@@ -261,12 +261,23 @@ impl MetaStore for Store {
         self.0.enter().await?;
         let stored = self.0.state.lock().tables.groups.get(&group).cloned();
         let stored = stored.ok_or_else(|| no_rows(group))?;
-        for piece in pages::split(&stored.rows) {
+        let mut has = Rows::default();
+        while let Some(piece) = pages::next(&has, &stored.rows) {
+            pages::merge(&mut has, &piece);
             if visit(self.0.vault.put(piece)).is_break() {
                 break;
             }
         }
         Ok(stored.head)
+    }
+
+    async fn begin_export(&self, group: GroupId) -> Result<Box<dyn Export>, StoreError> {
+        let server = self.0.enter().await?;
+        let state = self.0.state.lock();
+        let stored = state.tables.groups.get(&group).ok_or_else(|| no_rows(group))?;
+        let (began, part) = (stored.head.applied.index, state.tables.parts.get(&group).copied());
+        let (store, has) = (self.clone(), Rows::default());
+        Ok(Box::new(Pages { store, group, server, part, began, has, over: None }))
     }
 
     async fn digest(&self, group: GroupId) -> Result<u128, StoreError> {
@@ -284,6 +295,45 @@ impl MetaStore for Store {
     }
 
     async fn close(&self) {}
+}
+
+/// Rows page by page, of whatever they are when each is read.
+struct Pages {
+    store: Store,
+    group: GroupId,
+    server: u64,
+    part: Option<i64>,
+    /// Where the rows stood then.
+    began: u64,
+    /// What the receiver has with all pages so far.
+    has: Rows,
+    /// Why there are no more.
+    over: Option<&'static str>,
+}
+
+#[async_trait]
+impl Export for Pages {
+    async fn next(&mut self) -> Result<Exported, StoreError> {
+        let over = |why| StoreError::ExportOver { group: self.group.0, why };
+        if let Some(why) = self.over.replace("a page could not be read") {
+            return Err(over(why));
+        }
+        let database = &self.store.0;
+        let server = database.enter().await?;
+        let state = database.state.lock();
+        let stored = state.tables.groups.get(&self.group).ok_or_else(|| no_rows(self.group))?;
+        if (server, state.tables.parts.get(&self.group).copied()) != (self.server, self.part) {
+            return Err(over("the database restarted, or has other rows"));
+        }
+        self.over = None;
+        let Some(piece) = pages::next(&self.has, &stored.rows) else {
+            let is_later = stored.head.applied.index > self.began;
+            database.oracle.count(if is_later { "exports beside commits" } else { "exports" });
+            return Ok(Exported::End(stored.head.clone()));
+        };
+        pages::merge(&mut self.has, &piece);
+        Ok(Exported::Page(database.vault.put(piece)))
+    }
 }
 
 struct Staging {
@@ -306,15 +356,15 @@ impl Staging {
 impl Install for Staging {
     async fn page(&self, page: Page) -> Result<(), StoreError> {
         let database = &self.store.0;
-        let rows = database.vault.get(&page);
-        let rows = rows.ok_or_else(|| StoreError::Corrupt { what: "page".to_owned() })?;
+        let piece = database.vault.get(&page);
+        let piece = piece.ok_or_else(|| StoreError::Corrupt { what: "page".to_owned() })?;
         let server = database.enter().await?;
         {
             let mut state = database.state.lock();
             if !self.is_staged(&state.tables) {
                 return Err(self.gone());
             }
-            database.carry_out(&mut state, Record::Page { group: self.group, part: self.part, rows })?;
+            database.carry_out(&mut state, Record::Page { group: self.group, part: self.part, piece })?;
         }
         database.leave(server).await
     }

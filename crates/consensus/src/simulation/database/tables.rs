@@ -11,7 +11,7 @@ use buzon_model::testing::Rows;
 use buzon_types::id::{GroupId, LogIndex};
 use bytes::Bytes;
 
-use super::pages;
+use super::pages::{self, Piece};
 use crate::simulation::oracle;
 
 /// All of it.
@@ -53,7 +53,7 @@ pub(super) enum Record {
     Page {
         group: GroupId,
         part: i64,
-        rows: Arc<Rows>,
+        piece: Arc<Piece>,
     },
     Flip {
         head: GroupHead,
@@ -97,10 +97,10 @@ impl Tables {
                 self.next_part = part + 1;
                 self.staged.insert(*group, (*part, Rows::default()));
             }
-            Record::Page { group, part, rows } => {
+            Record::Page { group, part, piece } => {
                 if let Some((at, staged)) = self.staged.get_mut(group).filter(|(at, _)| at == part) {
                     debug_assert_eq!(at, part);
-                    pages::merge(staged, rows);
+                    pages::merge(staged, piece);
                 }
             }
             Record::Flip { head, part } => {

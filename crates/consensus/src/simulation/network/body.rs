@@ -19,6 +19,8 @@ type Arriving = Pin<Box<dyn Future<Output = Result<Frame<Bytes>, Status>> + Send
 /// Frames that come over a connection.
 pub(super) struct Frames {
     link: Link,
+    /// Of a thousand of them so many break the stream.
+    breaking: u64,
     from: From,
     /// What was sent until then came with the head.
     with_head: Instant,
@@ -32,12 +34,18 @@ enum From {
 }
 
 impl Frames {
-    pub(super) fn request(link: Link, body: Body) -> Self {
-        Self { link, from: From::Request(body), with_head: Instant::now(), arriving: None, is_over: false }
+    pub(super) fn request((link, breaking): (Link, u64), body: Body) -> Self {
+        let (from, with_head) = (From::Request(body), Instant::now());
+        Self { link, breaking, from, with_head, arriving: None, is_over: false }
     }
 
-    pub(super) fn answer(link: Link, frames: mpsc::UnboundedReceiver<Sent>, with_head: Instant) -> Self {
-        Self { link, from: From::Answer(frames), with_head, arriving: None, is_over: false }
+    pub(super) fn answer(
+        (link, breaking): (Link, u64),
+        frames: mpsc::UnboundedReceiver<Sent>,
+        with_head: Instant,
+    ) -> Self {
+        let from = From::Answer(frames);
+        Self { link, breaking, from, with_head, arriving: None, is_over: false }
     }
 
     fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<Option<Sent>> {
@@ -76,9 +84,12 @@ impl http_body::Body for Frames {
                     return Poll::Ready(Some(frame));
                 }
                 Poll::Ready(Some((frame, _))) => {
-                    let link = self.link.clone();
+                    let (link, breaking) = (self.link.clone(), self.breaking);
                     let arriving = async move {
                         link.network.pass(link.from, link.to).await?;
+                        if breaking > 0 && link.network.random.permille(breaking) {
+                            return Err(Status::unknown("the stream is broken"));
+                        }
                         frame
                     };
                     self.arriving = Some(Box::pin(arriving));

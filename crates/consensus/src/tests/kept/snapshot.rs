@@ -78,7 +78,7 @@ async fn install(store: &dyn MetaStore, kept: Kept, parts: &[SnapshotPart]) -> u
                 install.finish(GroupHead { group: kept.group, applied, membership }).await.unwrap();
                 return index;
             }
-            Part::Begin(_) => panic!("kept without its first part"),
+            Part::Begin(_) | Part::Session(_) => panic!("kept without its first part"),
         }
     }
     panic!("broken off")

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::keep::Room;
 use crate::record;
 use crate::rest::{Standing, follows_at};
 
@@ -113,7 +114,7 @@ async fn nobody_rests_while_a_member_waits_for_its_rows() {
     let options = RaftOptions { keep_entries: 0, ..steady() };
     let (mut cluster, _, leader) = at_rest(3, options).await;
     for node in cluster.nodes() {
-        node.group().relieve_log().await.unwrap();
+        node.group().relieve_log(Room::None).await.unwrap();
         cluster.wait(|| node.group().status().purged >= LogIndex(2)).await;
     }
     let victim = cluster.nodes().map(|node| node.id).find(|id| *id != leader).unwrap();
