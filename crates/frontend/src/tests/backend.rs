@@ -44,6 +44,7 @@ pub(super) struct MemoryMeta {
     events: broadcast::Sender<(AccountId, EventKind)>,
     down: AtomicBool,
     lists: AtomicU64,
+    summaries: AtomicU64,
     claims: watch::Sender<Claims>,
 }
 
@@ -77,6 +78,7 @@ impl MemoryMeta {
             events: broadcast::channel(1024).0,
             down: AtomicBool::new(false),
             lists: AtomicU64::new(0),
+            summaries: AtomicU64::new(0),
             claims: watch::Sender::default(),
         })
     }
@@ -134,6 +136,11 @@ impl MemoryMeta {
     /// How many log entries there would be.
     pub(super) fn entries(&self) -> u64 {
         self.inner.lock().index
+    }
+
+    /// Summaries that were asked for and there.
+    pub(super) fn summaries(&self) -> u64 {
+        self.summaries.load(Ordering::SeqCst)
     }
 
     /// How often all mailboxes were listed.
@@ -331,6 +338,8 @@ impl MetaApi for MemoryMeta {
             all
         });
         let all = found?.value;
+        let asked = all.iter().filter(|message| message.summary.is_some()).count();
+        self.summaries.fetch_add(asked as u64, Ordering::SeqCst);
         let chunks: Vec<_> = all.chunks(CHUNK_MESSAGES).map(|chunk| Ok(chunk.to_vec())).collect();
         Ok(futures::stream::iter(chunks).boxed())
     }

@@ -110,6 +110,11 @@ async fn messages_come_change_and_go() {
     assert_eq!(numbers(&messages), [1, 2, 3]);
     assert_eq!(messages.iter().map(|it| it.expunged).collect::<Vec<_>>(), [false, true, false]);
     assert!(messages.iter().all(|it| it.summary.as_deref() == Some(b"summary")));
+    // One that has some summaries already asks for the others, live or expunged.
+    let columns = Columns { summaries: Summaries::Of(uids(&[2, 3, 9])) };
+    let chunks = world.meta.fetch(&ana, inbox.mailbox, &uids(&[1, 2, 3]), columns, at).await.unwrap();
+    let messages = chunks.try_concat().await.unwrap();
+    assert_eq!(messages.iter().map(|it| it.summary.is_some()).collect::<Vec<_>>(), [false, true, true]);
 }
 
 #[tokio::test]
