@@ -27,6 +27,7 @@ use crate::apply::{Machine, View};
 use crate::error::{self, ProposeError, ReadError};
 use crate::keep::{Keep, Room};
 use crate::log::LogError;
+use crate::network::Addresses;
 use crate::pulse::Pulse;
 use crate::quarantine::{self, Quarantine};
 use crate::type_config::{LogCommand, LogId, Raft, TypeConfig, Written};
@@ -105,6 +106,7 @@ pub struct Group {
     pulse: Arc<Pulse>,
     queue: Arc<Queue>,
     keep: Arc<Keep>,
+    addresses: Arc<Addresses>,
 }
 
 impl fmt::Debug for Group {
@@ -114,8 +116,12 @@ impl fmt::Debug for Group {
 }
 
 impl Group {
-    pub(crate) fn new(raft: Raft, machine: Arc<Machine>, pulse: Arc<Pulse>, keep: Arc<Keep>) -> Self {
-        Self { raft, machine, pulse, queue: Arc::new(Queue::new()), keep }
+    pub(crate) fn new(
+        raft: Raft,
+        machine: Arc<Machine>,
+        (pulse, keep, addresses): (Arc<Pulse>, Arc<Keep>, Arc<Addresses>),
+    ) -> Self {
+        Self { raft, machine, pulse, queue: Arc::new(Queue::new()), keep, addresses }
     }
 
     pub(crate) fn raft(&self) -> &Raft {

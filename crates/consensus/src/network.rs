@@ -1,11 +1,13 @@
 //! Raft between nodes: all groups of a node share one connection to each peer. See `raft.proto`.
 
+mod addresses;
 mod client;
 mod heartbeats;
 mod peers;
 mod server;
 mod snapshot;
 
+pub(crate) use self::addresses::Addresses;
 pub(crate) use self::client::Network;
 pub(crate) use self::heartbeats::Heartbeats;
 #[cfg(test)]

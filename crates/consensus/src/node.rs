@@ -26,7 +26,7 @@ use crate::log::group::GroupLog;
 use crate::log::identity::LogOwner;
 use crate::log::raft_engine::RaftEngineLog;
 use crate::log::shared::{AbortProcess, FatalHandler, LogCounts, SharedLog};
-use crate::network::{Heartbeats, Network, Peers, Transport};
+use crate::network::{Addresses, Heartbeats, Network, Peers, Transport};
 use crate::pulse::Pulse;
 use crate::quarantine;
 use crate::raft_log::RaftLog;
@@ -209,12 +209,14 @@ impl Node {
         let raft_log = RaftLog::new(log, Some(Arc::clone(&machine)));
         let pulse = Arc::new(Pulse::new());
         let keep = Arc::new(Keep::new(&inner.options.raft));
+        let addresses = Arc::new(Addresses::default());
         let network = Network {
             peers: Arc::clone(&inner.peers),
             heartbeats: Arc::clone(&inner.heartbeats),
             group: id.0,
             pulse: Arc::clone(&pulse),
             keep: Arc::clone(&keep),
+            addresses: Arc::clone(&addresses),
         };
         let (config, applier) = (Arc::clone(&inner.config), Applier::new(Arc::clone(&machine)));
         let raft = Raft::new(inner.owner().node.0, config, network, raft_log, applier).await;
@@ -223,7 +225,7 @@ impl Node {
             Err(_) if machine.stop().is_cancelled() => return Err(OpenError::Closed),
             raft => raft.map_err(|error| failed(error.into()))?,
         };
-        let group = Group::new(raft, machine, pulse, keep);
+        let group = Group::new(raft, machine, (pulse, keep, addresses));
         group.raft().runtime_config().elect(group.machine().quarantine().is_none());
         if group.machine().stop().is_cancelled() {
             group.shutdown().await;

@@ -69,7 +69,9 @@ impl Group {
             Some(_) => Some((Change::SetNodes([(node.0, BasicNode::new(address))].into()), true)),
             None => Some((Change::AddNodes([(node.0, BasicNode::new(address))].into()), true)),
         })
-        .await
+        .await?;
+        self.addresses.set(node.0, address);
+        Ok(())
     }
 
     /// Waits until a member has all that this leader's log has now. Drop this to give up.

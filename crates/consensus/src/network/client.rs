@@ -15,6 +15,7 @@ use openraft::raft::{
 use openraft::type_config::alias::SnapshotOf;
 use tonic::{Code, Status};
 
+use super::addresses::Addresses;
 use super::heartbeats::Heartbeats;
 use super::peers::{Peers, Way};
 use super::snapshot;
@@ -45,13 +46,15 @@ pub(crate) struct Network {
     pub(crate) group: u64,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) keep: Arc<Keep>,
+    pub(crate) addresses: Arc<Addresses>,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = PeerClient;
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> PeerClient {
-        PeerClient { network: self.clone(), target, address: node.addr.clone(), carries: Carries::Entries }
+        self.addresses.set(target, &node.addr);
+        PeerClient { network: self.clone(), target, carries: Carries::Entries }
     }
 
     async fn new_heartbeat_client(&mut self, target: u64, node: &BasicNode) -> PeerClient {
@@ -72,13 +75,12 @@ enum Carries {
 pub(crate) struct PeerClient {
     network: Network,
     target: u64,
-    address: String,
     carries: Carries,
 }
 
 impl PeerClient {
     fn client(&self) -> Result<RaftTransportClient<Way>, RpcError> {
-        let client = self.network.peers.client(self.target, &self.address);
+        let client = self.network.peers.client(self.target, &self.network.addresses.get(self.target));
         client.map_err(|error| RpcError::Unreachable(Unreachable::new(&error)))
     }
 
@@ -87,14 +89,15 @@ impl PeerClient {
         request: &AppendEntriesRequest<TypeConfig>,
         limit: Duration,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
-        let Network { heartbeats, group, pulse, .. } = &self.network;
+        let Network { heartbeats, group, pulse, addresses, .. } = &self.network;
         let heartbeat = pb::Heartbeat {
             group: *group,
             vote: Some(record::vote(&request.vote)),
             previous: request.prev_log_id.as_ref().map(record::log_id),
             committed: request.leader_commit.as_ref().map(record::log_id),
         };
-        let sent = heartbeats.send((self.target, &self.address), heartbeat, pulse.is_hurried());
+        let address = addresses.get(self.target);
+        let sent = heartbeats.send((self.target, &address), heartbeat, pulse.is_hurried());
         append_answer(within(limit, sent).await?)
     }
 

@@ -114,6 +114,13 @@ impl TestNode {
         self.run(TcpListener::bind(self.address).await.unwrap()).await
     }
 
+    /// At another address.
+    pub(super) async fn reopen_elsewhere(&mut self) -> Result<(), OpenError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.address = listener.local_addr().unwrap();
+        self.run(listener).await
+    }
+
     async fn run(&mut self, listener: TcpListener) -> Result<(), OpenError> {
         let path = self.directory.path().join("rows.sqlite");
         let store: Arc<dyn MetaStore> = Arc::new(SqliteStore::open(&path, Arc::new(Outcomes)).await.unwrap());

@@ -287,7 +287,10 @@ async fn a_leader_tells_how_far_its_followers_are() {
         .unwrap();
     let matched = |group: &Group, node| group.status().followers[&node].matched;
     cluster
-        .wait(|| leader.status().followers.values().all(|it| it.matched >= last && it.heard.is_some()))
+        .wait(|| {
+            let followers = leader.status().followers;
+            followers.len() == 2 && followers.values().all(|it| it.matched >= last && it.heard.is_some())
+        })
         .await;
     assert_eq!(leader.status().followers.len(), 2);
     cluster.stop(away).await;
@@ -324,4 +327,21 @@ async fn a_group_is_handed_over_to_a_voter_only() {
     leader.propose(&super::create_tenant("after")).await.unwrap();
     let status = leader.status();
     assert_eq!((status.term, status.leads), (term, true));
+}
+
+/// openraft goes on with the clients that it has, for as long as the leader leads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_stays_follows_a_member_to_its_new_address() {
+    let mut cluster = Cluster::start(3, RaftOptions::default()).await;
+    propose(&cluster, "before", 3).await;
+    let leader = cluster.leader().await;
+    let (id, term) = (leader.leader().unwrap().node, leader.status().term);
+    let moved = cluster.nodes().map(|node| node.id).find(|node| *node != id).unwrap();
+    cluster.stop(moved).await;
+    cluster.any(moved).reopen_elsewhere().await.unwrap();
+    cluster.node(moved).node().start_group(GROUP).await.unwrap();
+    leader.add_learner(moved, &cluster.node(moved).address()).await.unwrap();
+    let last = leader.propose(&super::create_tenant("after")).await.unwrap().index;
+    cluster.wait_applied(last).await;
+    assert_eq!(leader.status().term, term, "by this leader, not by its successor");
 }
