@@ -1,4 +1,4 @@
-//! A throw-away Postgres for tests: its own server on its own data, gone with the value.
+//! For tests: a throw-away Postgres, its own server on its own data, gone with the value; and small things.
 //!
 //! `cargo xtask test` installs Postgres; without it the tests that need it fail and say so.
 
@@ -9,10 +9,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use buzon_model::reply::Outcome;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use crate::error::StoreError;
 use crate::postgres::PostgresOptions;
+use crate::store::OutcomeCodec;
 
 /// How long a server may take to start: it takes some 0.3 s, recovery after a crash and a loaded machine more.
 const START_TIME_MAX: Duration = Duration::from_secs(60);
@@ -32,6 +34,20 @@ const SETTINGS: [&str; 6] = [
 /// What a database answers that is away, for simulated ones.
 pub fn unavailable() -> StoreError {
     StoreError::Unavailable(sqlx::Error::PoolTimedOut)
+}
+
+/// Where no outcomes are recorded.
+#[derive(Debug)]
+pub struct NoOutcomes;
+
+impl OutcomeCodec for NoOutcomes {
+    fn encode(&self, _: &Outcome) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn decode(&self, _: &[u8]) -> Option<Outcome> {
+        None
+    }
 }
 
 /// The tables whose rows belong to a group, by name.

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use buzon_meta_store::postgres::{PostgresOptions, PostgresStore};
 use buzon_meta_store::sqlite::SqliteStore;
-use buzon_meta_store::store::{Applied, Batch, MetaStore, OutcomeCodec};
-use buzon_meta_store::testing::TestPostgres;
+use buzon_meta_store::store::{Applied, Batch, MetaStore};
+use buzon_meta_store::testing::{NoOutcomes, TestPostgres};
 use buzon_model::change::{Change, SummarySource};
-use buzon_model::reply::Outcome;
 use buzon_model::row::MessageRow;
 use buzon_model::scope::{Loaded, Need};
 use buzon_types::flag::KeywordBits;
@@ -21,19 +20,6 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use crate::{FlagChange, Layout, key};
 
 const GROUP: GroupId = GroupId(1);
-
-/// No outcomes are recorded here.
-struct NoOutcomes;
-
-impl OutcomeCodec for NoOutcomes {
-    fn encode(&self, _: &Outcome) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn decode(&self, _: &[u8]) -> Option<Outcome> {
-        None
-    }
-}
 
 enum Place {
     File(PathBuf),

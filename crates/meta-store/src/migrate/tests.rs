@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use buzon_model::reply::Outcome;
 use buzon_model::row::DirectoryCounters;
 use buzon_model::scope::{Loaded, Need};
 use buzon_types::id::{AccountId, DIRECTORY, GroupId, TenantId};
@@ -12,8 +11,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
 use super::*;
 use crate::postgres::{PostgresOptions, PostgresStore};
 use crate::sqlite::SqliteStore;
-use crate::store::{MetaStore, OutcomeCodec};
-use crate::testing::TestPostgres;
+use crate::store::MetaStore;
+use crate::testing::{NoOutcomes, TestPostgres};
 
 /// As many steps as the last version had that knew one node only.
 const SQLITE_BEFORE_CLUSTERS: usize = 22;
@@ -30,18 +29,6 @@ const OLD_ROWS: [&str; 5] = [
     "INSERT INTO placement (part, account, tenant, local, domain, shard, epoch, state, created_at) \
      VALUES (9, 1, 1, 'a', 'x.y', 8, 1, 2, 5)",
 ];
-
-struct NoOutcomes;
-
-impl OutcomeCodec for NoOutcomes {
-    fn encode(&self, _: &Outcome) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn decode(&self, _: &[u8]) -> Option<Outcome> {
-        None
-    }
-}
 
 async fn open(path: &Path) -> Result<SqliteStore, StoreError> {
     SqliteStore::open(path, Arc::new(NoOutcomes)).await

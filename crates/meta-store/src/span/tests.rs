@@ -3,27 +3,14 @@
 use std::collections::BTreeSet;
 
 use buzon_model::change::Change;
-use buzon_model::reply::Outcome;
 use buzon_types::id::{AccountId, MailboxId, MailboxKey};
 use buzon_types::time::Timestamp;
 use buzon_types::uid::{ModSeq, Uid};
 
 use super::*;
 use crate::plan::{batch_statements, plan};
-use crate::store::OutcomeCodec;
 use crate::table::{MESSAGE, RECORD, STAGED};
-
-struct NoOutcomes;
-
-impl OutcomeCodec for NoOutcomes {
-    fn encode(&self, _: &Outcome) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn decode(&self, _: &[u8]) -> Option<Outcome> {
-        None
-    }
-}
+use crate::testing::NoOutcomes;
 
 /// The tables that a text of SQL writes.
 fn written(sql: &str) -> BTreeSet<String> {
