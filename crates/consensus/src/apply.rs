@@ -6,6 +6,7 @@
 //! ```
 //! This file is what openraft calls; the work is in `machine` (one group's state) and `snapshot`.
 
+pub(crate) mod budget;
 mod machine;
 mod partial;
 mod points;

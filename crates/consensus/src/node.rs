@@ -16,6 +16,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::service::{Interceptor, Routes};
 
 pub use self::options::{NodeOptions, RaftOptions};
+use crate::apply::budget::{self, Budget};
 use crate::apply::{Applier, ApplyError, Machine, MachineParts};
 use crate::audit;
 use crate::error::OpenError;
@@ -60,6 +61,7 @@ pub(crate) struct NodeInner {
     peers: Arc<Peers>,
     heartbeats: Arc<Heartbeats>,
     times: Times,
+    budget: Arc<Budget>,
     groups: Mutex<BTreeMap<GroupId, Group>>,
     /// One start at a time of each group: two raft cores over one log would undo each other's promises.
     starting: Mutex<BTreeMap<GroupId, Arc<tokio::sync::Mutex<()>>>>,
@@ -82,6 +84,10 @@ impl NodeInner {
 
     pub(crate) fn groups(&self) -> Vec<Group> {
         self.groups.lock().values().cloned().collect()
+    }
+
+    fn machines(&self) -> Vec<Arc<Machine>> {
+        self.groups.lock().values().map(|group| Arc::clone(group.machine())).collect()
     }
 
     pub(crate) fn peers(&self) -> &Peers {
@@ -133,6 +139,7 @@ impl Node {
         let log = SharedLog::start(backend, options.owner, &options.log, Arc::clone(&fatal))?;
         let peers = Arc::new(Peers::new(options.owner, options.connector.clone()));
         let heartbeats = Arc::new(Heartbeats::new(Arc::clone(&peers)));
+        let budget = Budget::new(options.cache_bytes_max);
         let inner = NodeInner {
             options,
             config,
@@ -141,6 +148,7 @@ impl Node {
             peers,
             heartbeats,
             times,
+            budget,
             groups: Mutex::default(),
             starting: Mutex::default(),
             stops: Mutex::default(),
@@ -153,6 +161,9 @@ impl Node {
         node.finish_removals().await?;
         task::spawn(rest::keep(Arc::downgrade(&node.inner), times, node.inner.stop.clone()));
         audit::start(&node.inner, node.inner.options.raft.compare_every, node.inner.stop.clone());
+        let node_of = Arc::downgrade(&node.inner);
+        let machines = move || node_of.upgrade().map_or_else(Vec::new, |node| node.machines());
+        task::spawn(budget::keep(Arc::clone(&node.inner.budget), machines, node.inner.stop.clone()));
         task::spawn(relieve(Arc::downgrade(&node.inner), node.inner.stop.clone()));
         Ok(node)
     }
@@ -242,7 +253,7 @@ impl Node {
             group: log.group(),
             store: Arc::clone(&inner.store),
             log: Some(log.clone()),
-            cache_bytes_max: inner.options.cache_bytes_max,
+            budget: Arc::clone(&inner.budget),
             fatal: Arc::clone(&inner.fatal),
             stop,
         }))
@@ -309,6 +320,11 @@ impl Node {
     /// What the log takes of its disk, in bytes: the files of all groups. None if they cannot be looked at.
     pub fn log_bytes(&self) -> Option<u64> {
         self.inner.log_bytes()
+    }
+
+    /// What the rows take that all groups hold in memory, in bytes, nearly.
+    pub fn cache_bytes(&self) -> u64 {
+        self.inner.budget.bytes() as u64
     }
 
     /// The heartbeats of all groups so far.

@@ -1,5 +1,6 @@
 //! What the engine asks of a database; SQLite and Postgres are the two answers.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use async_trait::async_trait;
@@ -7,10 +8,20 @@ use buzon_types::id::GroupId;
 
 use crate::cell::{Cells, Rows, Value};
 use crate::error::StoreError;
+use crate::plan::Step;
 use crate::statement::Statement;
 
 /// Sees each row of a result; may end the reading.
 pub type Visit<'a> = &'a mut (dyn FnMut(&dyn Cells) -> Result<ControlFlow<()>, StoreError> + Send);
+
+/// A statement with parameters `$1`, `$2`, …
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Its text.
+    pub sql: Cow<'static, str>,
+    /// From `$1` on.
+    pub values: Vec<Value>,
+}
 
 /// A database.
 #[async_trait]
@@ -23,6 +34,30 @@ pub trait Database: Send + Sync + 'static {
 
     /// A writing transaction. Dropping it undoes it.
     async fn write(&self) -> Result<Self::Session, StoreError>;
+
+    /// Writes a batch in one transaction: `head` moves the group's head and tells its part, in which the steps run. False,
+    /// and nothing is written, if it finds no such head.
+    async fn apply(&self, head: Query, steps: Vec<Step>) -> Result<bool, StoreError> {
+        let mut session = self.write().await?;
+        let mut part = None;
+        session
+            .each(&head.sql, &head.values, &mut |cells| {
+                part = cells.int(0)?;
+                Ok(ControlFlow::Continue(()))
+            })
+            .await?;
+        let Some(part) = part else { return Ok(false) };
+        for step in &steps {
+            match step {
+                Step::Batch(statement, rows) => session.batch(statement, part, rows).await?,
+                Step::One { sql, values, .. } => {
+                    session.execute(sql, &[&[part.into()], values.as_slice()].concat()).await?;
+                }
+            }
+        }
+        session.commit().await?;
+        Ok(true)
+    }
 
     /// Called after each commit of a batch: time to think of checkpoints. Must not fail what is committed.
     async fn committed(&self);

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Changes ─▶ plan: coalesced, in steps ─▶ engine: one transaction ─▶ sqlite | postgres
-//! rows    ◀─ codec: cells to values    ◀─ engine: reads            ◀─ (only these two name sqlx)
+//! rows    ◀─ codec: cells to values    ◀─ engine: reads            ◀─ (only these two name their libraries)
 //! ```
 //!
 //! A group's rows carry a *part*: a number local to this database. A snapshot is staged under a new part and the

@@ -6,9 +6,11 @@
 //! `node.reader_min` to its own number; a version that ends before it refuses to start.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use rusqlite::{Connection, TransactionBehavior};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{PgPool, SqlSafeStr, SqlitePool};
+use sqlx::{PgPool, SqlSafeStr};
 
 use crate::error::StoreError;
 
@@ -110,22 +112,60 @@ const POSTGRES_KNOWS: &str = "SELECT count(*) FROM information_schema.columns WH
                               AND table_name = 'node' AND column_name = 'reader_min'";
 const READER_MIN: &str = "SELECT reader_min FROM node";
 
-/// Brings a SQLite file up to date.
+/// Brings a SQLite file up to date. Blocks.
 ///
 /// # Errors
 /// [`StoreError::LaterVersion`], or what goes wrong with the schema.
-pub(crate) async fn sqlite(pool: &SqlitePool) -> Result<(), StoreError> {
-    let knows: i64 = sqlx::query_scalar(SQLITE_KNOWS).fetch_one(pool).await?;
+pub(crate) fn sqlite(connection: &mut Connection) -> Result<(), StoreError> {
+    let knows: i64 = connection.query_row(SQLITE_KNOWS, [], |row| row.get(0))?;
     if knows > 0 {
-        check(sqlx::query_scalar(READER_MIN).fetch_one(pool).await?, SQLITE)?;
+        check(connection.query_row(READER_MIN, [], |row| row.get(0))?, SQLITE)?;
     }
-    migrator(SQLITE).run(pool).await.map_err(failed)
+    run_sqlite(connection, SQLITE)
+}
+
+/// Where both databases note which steps they have seen.
+const SQLITE_NOTES: &str = "CREATE TABLE IF NOT EXISTS _sqlx_migrations (
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    success BOOLEAN NOT NULL,
+    checksum BLOB NOT NULL,
+    execution_time BIGINT NOT NULL
+)";
+
+/// As sqlx does it for Postgres: each step in a transaction with its note, and none whose text has changed since.
+fn run_sqlite(connection: &mut Connection, steps: &'static [Step]) -> Result<(), StoreError> {
+    connection.execute_batch(SQLITE_NOTES)?;
+    // Not those of later versions: this one may live with them.
+    let sql = "SELECT version, checksum, success FROM _sqlx_migrations WHERE version <= ?1";
+    let mut select = connection.prepare(sql)?;
+    let noted = select.query_map([steps.len() as i64], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))));
+    let noted: BTreeMap<i64, (Vec<u8>, bool)> = noted?.collect::<Result<_, _>>()?;
+    drop(select);
+    for step in migrations(steps) {
+        match noted.get(&step.version) {
+            Some((_, false)) => return Err(failed(MigrateError::Dirty(step.version))),
+            Some((checksum, true)) if *checksum != *step.checksum => {
+                return Err(failed(MigrateError::VersionMismatch(step.version)));
+            }
+            Some(_) => continue,
+            None => {}
+        }
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step.sql.as_str())?;
+        let note = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                    VALUES (?1, ?2, TRUE, ?3, -1)";
+        transaction.execute(note, (step.version, &*step.description, &*step.checksum))?;
+        transaction.commit()?;
+    }
+    Ok(())
 }
 
 /// Brings a Postgres database up to date, under an advisory lock.
 ///
 /// # Errors
-/// As [`sqlite`].
+/// As [`sqlite()`].
 pub(crate) async fn postgres(pool: &PgPool) -> Result<(), StoreError> {
     let knows: i64 = sqlx::query_scalar(POSTGRES_KNOWS).fetch_one(pool).await?;
     if knows > 0 {
@@ -143,12 +183,15 @@ fn failed(error: MigrateError) -> StoreError {
     StoreError::Schema(Box::new(error))
 }
 
-fn migrator(steps: &'static [Step]) -> Migrator {
-    let migrations = steps.iter().zip(1..).map(|((name, sql), version)| {
+fn migrations(steps: &'static [Step]) -> impl Iterator<Item = Migration> {
+    steps.iter().zip(1..).map(|((name, sql), version)| {
         let kind = MigrationType::Simple;
         Migration::new(version, Cow::Borrowed(*name), kind, sql.into_sql_str(), false)
-    });
-    let mut migrator = Migrator::with_migrations(migrations.collect());
+    })
+}
+
+fn migrator(steps: &'static [Step]) -> Migrator {
+    let mut migrator = Migrator::with_migrations(migrations(steps).collect());
     // Steps of later versions that this one may live with.
     migrator.set_ignore_missing(true);
     migrator

@@ -39,12 +39,14 @@ pub(crate) struct HeadChange {
 
 /// One statement of a batch.
 #[derive(Debug)]
-pub(crate) enum Step {
+pub enum Step {
     /// For many rows.
     Batch(Statement, Rows),
     /// For one; the part is `$1`, the values come after it.
     One {
+        /// Its text.
         sql: &'static str,
+        /// From `$2` on.
         values: Vec<Value>,
         /// Which rows it may write.
         touches: Vec<Span>,

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use crate::cell::{Column, Kind, Rows, Value};
 use crate::codec::corrupt;
 use crate::database::{Database, Session};
-use crate::error::StoreError;
+use crate::error::{DatabaseError, StoreError};
 use crate::page::{self, Means};
 use crate::read::{StoredHead, known_head};
 use crate::remove;
@@ -59,7 +59,7 @@ pub(crate) async fn export<D: Database>(
         }
         Ok(stored.head)
     };
-    let late = |_| StoreError::Unavailable(sqlx::Error::PoolTimedOut);
+    let late = |_| StoreError::Unavailable(DatabaseError::Late);
     tokio::time::timeout(EXPORT_TIME_MAX, export).await.map_err(late)?
 }
 

@@ -38,7 +38,7 @@ pub(crate) enum Run {
 
 /// Rows of one table whose keys lie together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Span {
+pub struct Span {
     /// Its place in [`TABLES`].
     pub(crate) table: usize,
     /// The first columns of the key.

@@ -7,36 +7,26 @@
 mod checkpoint;
 mod disk;
 mod durable;
+mod found;
+mod pool;
 mod session;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use buzon_types::id::GroupId;
-use sqlx::Connection as _;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-
-use crate::database::Database;
+use crate::database::{Database, Query};
 use crate::engine::Store;
 use crate::error::StoreError;
 use crate::migrate;
+use crate::plan::Step;
 use crate::store::OutcomeCodec;
+use pool::{Pool, blocking, connect};
 use session::SqliteSession;
 
-/// Readers at the same time; reads are short, and SQLite's own threads do the work.
+/// Readers at the same time; reads are short.
 const READERS_MAX: u32 = 4;
-/// Statements kept prepared on each connection: all that this crate has, in the sizes that batches come in.
-const STATEMENTS_MAX: usize = 256;
-/// Rows that SQLite's thread reads ahead of whoever takes them: at each of so many the two wait for each other.
-const ROWS_AHEAD_MAX: usize = 512;
-/// How long a statement waits for a lock: nobody but our own checkpoint ever holds one.
-const BUSY_TIME_MAX: Duration = Duration::from_secs(10);
-/// How long a caller waits for a connection before it is told that the database is unavailable.
-const ACQUIRE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The store in a file.
 pub type SqliteStore = Store<Sqlite>;
@@ -45,8 +35,8 @@ pub type SqliteStore = Store<Sqlite>;
 #[derive(Debug)]
 pub struct Sqlite {
     /// One connection: SQLite knows one writer, and so it is waited for in order, not by retrying.
-    writer: SqlitePool,
-    readers: SqlitePool,
+    writer: Arc<Pool>,
+    readers: Pool,
     checkpoint: Arc<checkpoint::Checkpoint>,
     disk: disk::Disk,
     /// Indexes known to be on the disk.
@@ -92,33 +82,21 @@ impl Store<Sqlite> {
 
 impl Sqlite {
     async fn open(options: &SqliteOptions) -> Result<Self, StoreError> {
-        let connect = SqliteConnectOptions::new()
-            .filename(&options.path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(BUSY_TIME_MAX)
-            .statement_cache_capacity(STATEMENTS_MAX)
-            .row_buffer_size(ROWS_AHEAD_MAX)
-            .foreign_keys(false)
-            // Ours decides when, so that it knows what is on the disk.
-            .pragma("wal_autocheckpoint", "0")
-            // Cut short when it starts anew: its length tells when the next checkpoint is due.
-            .pragma("journal_size_limit", "0");
-        let pool = |max| SqlitePoolOptions::new().max_connections(max).acquire_timeout(ACQUIRE_TIME_MAX);
-        // After some errors, a full disk's among them, SQLite ends a transaction by itself, which sqlx never learns: it
-        // would refuse every further one. Such a connection makes room for a new one.
-        let writer = pool(1)
-            .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
-            .connect_with(connect.clone())
-            .await?;
-        migrate::sqlite(&writer).await?;
+        let path = options.path.clone();
+        let migrated = blocking(move || {
+            let mut connection = connect(&path)?;
+            migrate::sqlite(&mut connection)?;
+            Ok(connection)
+        });
+        let migrated = migrated.await?;
         sync_folder(&options.path)?;
-        let readers = pool(READERS_MAX).connect_lazy_with(connect.clone());
+        let writer = Arc::new(Pool::new(options.path.clone(), 1));
+        writer.keep(migrated);
+        let readers = Pool::new(options.path.clone(), READERS_MAX);
         let durable = Arc::new(Mutex::new(durable::Durable::default()));
         let disk = disk::Disk::default();
         let known = (Arc::clone(&durable), disk.clone());
-        let checkpoint = checkpoint::Checkpoint::new(options, writer.clone(), connect, known);
+        let checkpoint = checkpoint::Checkpoint::new(options, Arc::clone(&writer), known);
         Ok(Self { writer, readers, checkpoint: Arc::new(checkpoint), disk, durable })
     }
 }
@@ -127,7 +105,7 @@ impl Sqlite {
 fn sync_folder(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| StoreError::Unavailable(sqlx::Error::Io(error)))
+    synced.map_err(|error| StoreError::Unavailable(error.into()))
 }
 
 #[async_trait]
@@ -136,17 +114,24 @@ impl Database for Sqlite {
 
     async fn read(&self) -> Result<SqliteSession, StoreError> {
         // DEFERRED: the view of the database begins with the first statement and lasts to the end.
-        let transaction = self.disk.observe(self.readers.begin().await.map_err(Into::into))?;
-        Ok(SqliteSession::new(transaction, self.disk.clone()))
+        let lease = self.disk.observe(self.readers.acquire().await)?;
+        Ok(SqliteSession::new(lease, "BEGIN DEFERRED", self.disk.clone()))
     }
 
     async fn write(&self) -> Result<SqliteSession, StoreError> {
-        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await;
-        // After the wait for the writer, whose last user may have met the failure; before the error, which then only
-        // says that its transaction was never ended.
+        let lease = self.writer.acquire().await;
+        // After the wait for the writer, whose last user may have met the failure.
         self.disk.check()?;
-        let transaction = self.disk.observe(transaction.map_err(Into::into))?;
-        Ok(SqliteSession::new(transaction, self.disk.clone()))
+        Ok(SqliteSession::new(self.disk.observe(lease)?, "BEGIN IMMEDIATE", self.disk.clone()))
+    }
+
+    /// All of it on the writer's thread: at each change of threads two wait for each other.
+    async fn apply(&self, head: Query, steps: Vec<Step>) -> Result<bool, StoreError> {
+        let lease = self.writer.acquire().await;
+        self.disk.check()?;
+        let applied = self.disk.observe(lease)?.with(move |writer| session::apply(writer, &head, &steps));
+        let (_, is_applied) = self.disk.observe(applied.await)?;
+        Ok(is_applied)
     }
 
     async fn committed(&self) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use buzon_model::reply::Outcome;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
-use crate::error::StoreError;
+use crate::error::{DatabaseError, StoreError};
 use crate::postgres::PostgresOptions;
 use crate::store::OutcomeCodec;
 
@@ -33,7 +33,7 @@ const SETTINGS: [&str; 6] = [
 
 /// What a database answers that is away, for simulated ones.
 pub fn unavailable() -> StoreError {
-    StoreError::Unavailable(sqlx::Error::PoolTimedOut)
+    StoreError::Unavailable(DatabaseError::Busy)
 }
 
 /// Where no outcomes are recorded.

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 
 use crate::cell::{Value, wide};
 use crate::codec;
-use crate::database::{Database, Session};
+use crate::database::{Database, Query, Session};
 use crate::error::StoreError;
-use crate::plan::{Plan, Step, plan};
+use crate::plan::{Plan, plan};
 use crate::read;
 use crate::store::{Batch, OutcomeCodec};
 use crate::table::TABLES;
@@ -77,41 +77,25 @@ pub(crate) async fn commit<D: Database>(
 ) -> Result<(), StoreError> {
     let plan = plan(batch.changes, outcomes);
     let noted = exports.commit(batch.group, &plan);
-    let mut session = database.write().await?;
-    let Some(part) = advance(&mut session, &batch, &plan).await? else {
+    let head = advance(&batch, &plan);
+    if !database.apply(head, plan.steps).await? {
+        let mut session = database.read().await?;
         let found = read::known_head(&mut session, batch.group).await?.head.applied.index;
         return Err(StoreError::AppliedMismatch {
             group: batch.group.0,
             expected: batch.expected_index,
             found,
         });
-    };
-    for step in &plan.steps {
-        run(&mut session, part, step).await?;
     }
-    session.commit().await?;
     noted.succeeded();
     database.committed().await;
     Ok(())
 }
 
-async fn run(session: &mut impl Session, part: i64, step: &Step) -> Result<(), StoreError> {
-    match step {
-        Step::Batch(statement, rows) => session.batch(statement, part, rows).await,
-        Step::One { sql, values, .. } => {
-            session.execute(sql, &[&[part.into()], values.as_slice()].concat()).await.map(drop)
-        }
-    }
-}
-
-/// Moves the group's head and locks it; `None` if it stands elsewhere.
-async fn advance(
-    session: &mut impl Session,
-    batch: &Batch<'_>,
-    plan: &Plan,
-) -> Result<Option<i64>, StoreError> {
+/// Moves the group's head and locks it; tells its part. Finds none that stands elsewhere.
+fn advance(batch: &Batch<'_>, plan: &Plan) -> Query {
     let head = &plan.head;
-    let values = [
+    let values = vec![
         batch.group.0.into(),
         batch.expected_index.into(),
         batch.applied.index.into(),
@@ -126,14 +110,7 @@ async fn advance(
         Value::Int(head.counters.map(|counters| counters.voters_per_shard.into())),
         Value::Bytes(batch.digest.map(|digest| wide(digest.0))),
     ];
-    let mut part = None;
-    session
-        .each(include_str!("../queries/group/advance.sql"), &values, &mut |cells| {
-            part = cells.int(0)?;
-            Ok(ControlFlow::Continue(()))
-        })
-        .await?;
-    Ok(part)
+    Query { sql: include_str!("../queries/group/advance.sql").into(), values }
 }
 
 /// Rows of a part deleted in one transaction: others want to write too.

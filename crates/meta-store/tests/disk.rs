@@ -11,8 +11,7 @@ use buzon_meta_store::sqlite::SqliteStore;
 use buzon_meta_store::store::{Applied, Batch, MetaStore};
 use buzon_types::id::GroupId;
 use bytes::Bytes;
-use sqlx::ConnectOptions as _;
-use sqlx::sqlite::SqliteConnectOptions;
+use rusqlite::Connection;
 
 use common::Codec;
 
@@ -43,8 +42,7 @@ async fn a_write_that_the_disk_refused_is_told_apart_and_nothing_is_durable_afte
     let store = open(&whole).await;
     store.create_group(GROUP).await.unwrap();
     commit(&store, 0).await.unwrap();
-    let mut connection = SqliteConnectOptions::new().filename(&whole).connect().await.unwrap();
-    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.unwrap();
+    Connection::open(&whole).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     std::fs::copy(&whole, &failing).unwrap();
     let pipe = std::process::Command::new("mkfifo").arg(folder.path().join("failing-wal")).status();
     assert!(pipe.unwrap().success());

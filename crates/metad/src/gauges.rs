@@ -68,7 +68,9 @@ pub(crate) fn observe(meter: &Meter, groups: &Arc<dyn Groups>) {
         |log| log.written.fsyncs,
     );
     fsync_time(meter, groups);
-    size(meter, groups);
+    bytes(meter, groups, "buzon.log.size", "What the log takes of its disk", |it| it.log()?.bytes);
+    let of_cache = "What the rows take that all groups of the node hold in memory";
+    bytes(meter, groups, "buzon.meta.cache.size", of_cache, |it| it.cache_bytes());
 }
 
 /// A leader that is cut off goes on believing that it leads; operators must not.
@@ -133,14 +135,21 @@ fn fsync_time(meter: &Meter, groups: &Arc<dyn Groups>) {
         .build();
 }
 
-fn size(meter: &Meter, groups: &Arc<dyn Groups>) {
+/// A size of the node's.
+fn bytes(
+    meter: &Meter,
+    groups: &Arc<dyn Groups>,
+    name: &'static str,
+    what: &'static str,
+    read: impl Fn(&dyn Groups) -> Option<u64> + Send + Sync + 'static,
+) {
     let groups = Arc::downgrade(groups);
     meter
-        .u64_observable_gauge("buzon.log.size")
+        .u64_observable_gauge(name)
         .with_unit("By")
-        .with_description("What the log takes of its disk")
+        .with_description(what)
         .with_callback(move |observer| {
-            if let Some(bytes) = log(&groups).and_then(|log| log.bytes) {
+            if let Some(bytes) = groups.upgrade().and_then(|groups| read(&*groups)) {
                 observer.observe(bytes, &[]);
             }
         })

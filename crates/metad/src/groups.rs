@@ -32,6 +32,10 @@ pub trait Groups: Send + Sync + 'static {
     fn log(&self) -> Option<LogStatus> {
         None
     }
+    /// What the groups' rows take in memory, in bytes; none where nobody counts.
+    fn cache_bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// This node's replica of a group.

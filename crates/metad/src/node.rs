@@ -59,6 +59,10 @@ impl Groups for NodeGroups {
         self.node.groups().into_iter().map(|group| self.replica(group)).collect()
     }
 
+    fn cache_bytes(&self) -> Option<u64> {
+        Some(self.node.cache_bytes())
+    }
+
     fn log(&self) -> Option<LogStatus> {
         Some(LogStatus { written: self.node.log_counts(), bytes: self.node.log_bytes() })
     }

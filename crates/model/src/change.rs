@@ -88,7 +88,7 @@ pub enum Change {
     },
     /// Messages and tombstones of an account that arrives, in the place of what has their UIDs.
     Arrive {
-        /// Where; its row is `Deleting`, so that nothing of it is in memory.
+        /// Where; its row is `Deleting`, so that nobody sees it yet.
         mailbox: MailboxKey,
         /// Live.
         messages: Vec<ArrivingMessage>,

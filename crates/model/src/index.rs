@@ -220,6 +220,34 @@ impl MailboxIndex {
         }
     }
 
+    /// A message of a mailbox that is on its way here, new or as it is by now; what happened to it before is not in the
+    /// ring. False if it has no place: the index is of no use then.
+    #[must_use]
+    pub(crate) fn put(&mut self, row: &MessageRow) -> bool {
+        if let Some((at_block, at)) = self.find(row.uid) {
+            let packed = PackedRow::pack(row, &mut self.combinations);
+            let block = &mut self.blocks[at_block];
+            block.unseen -= usize::from(block.rows[at].is_unseen());
+            block.unseen += usize::from(packed.is_unseen());
+            block.modseq_max = block.modseq_max.max(packed.modseq);
+            block.rows[at] = packed;
+        } else if self.blocks.last().and_then(|block| block.rows.last()).is_none_or(|last| last.uid < row.uid) {
+            self.append(row);
+        } else {
+            return false;
+        }
+        self.forget_changes(row.modseq);
+        true
+    }
+
+    /// Nothing is known any more of what was changed up to a modseq.
+    pub(crate) fn forget_changes(&mut self, upto: ModSeq) {
+        self.recent_floor = self.recent_floor.max(upto);
+        while self.recent.front().is_some_and(|oldest| oldest.modseq <= upto) {
+            self.recent.pop_front();
+        }
+    }
+
     fn append(&mut self, row: &MessageRow) {
         let last = self.blocks.last().and_then(|block| block.rows.last());
         assert!(last.is_none_or(|last| last.uid < row.uid), "UIDs ascend: {} comes late", row.uid);

@@ -136,6 +136,11 @@ impl AccountRow {
     pub fn is_held(&self) -> bool {
         self.state != AccountState::Deleting && matches!(self.place, Place::Here | Place::Frozen { .. })
     }
+
+    /// Whether it is on its way here.
+    pub fn is_arriving(&self) -> bool {
+        matches!(self.place, Place::Arriving(_))
+    }
 }
 
 /// What changes with each message of a mailbox.

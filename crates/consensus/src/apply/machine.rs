@@ -22,6 +22,7 @@ use openraft::entry::RaftEntry as _;
 use tokio::sync::{RwLock, broadcast};
 use tokio_util::sync::CancellationToken;
 
+use super::budget::{Budget, Share};
 use super::first_index;
 use super::partial::Incoming;
 use super::points::{self, Point, Points};
@@ -112,7 +113,8 @@ pub(crate) struct MachineParts {
     pub(crate) store: Arc<dyn MetaStore>,
     /// None only in openraft's storage suite, which applies entries that no log holds.
     pub(crate) log: Option<GroupLog>,
-    pub(crate) cache_bytes_max: usize,
+    /// What the groups of this node may hold in memory together.
+    pub(crate) budget: Arc<Budget>,
     /// What happens when the database's disk fails.
     pub(crate) fatal: Arc<dyn FatalHandler>,
     pub(crate) stop: CancellationToken,
@@ -122,10 +124,19 @@ pub(crate) struct MachineParts {
 pub(crate) struct Loaded {
     pub(crate) state: State,
     pub(crate) head: GroupHead,
+    pub(super) share: Share,
     /// After the last entry, decided or committed.
     pub(super) digest: Option<StateDigest>,
     /// Rows may be loaded into this state only while the server is the same.
     pub(super) server: u64,
+}
+
+impl Loaded {
+    /// Makes room, or says what is in use now.
+    pub(super) fn shrink(&mut self) {
+        self.state.shrink(self.share.bytes_max());
+        self.share.set(self.state.bytes());
+    }
 }
 
 /// See the module.
@@ -390,7 +401,8 @@ impl Machine {
             };
             let seed = store.seed(group).await?;
             let digest = seed.digest;
-            Ok(Loaded { state: State::new(group, seed), head, digest, server })
+            let share = self.parts.budget.share();
+            Ok(Loaded { state: State::new(group, seed), head, share, digest, server })
         };
         let loaded = load.await.map_err(|error| self.store_error(error))?;
         self.check_feature_level(loaded.state.feature_level())?;
@@ -471,7 +483,7 @@ impl Machine {
             }
         }
         self.commit(loaded, pending).await?;
-        loaded.state.shrink(self.parts.cache_bytes_max);
+        loaded.shrink();
         Ok(())
     }
 
@@ -497,7 +509,7 @@ impl Machine {
             // Rows are loaded as of the last commit, so what was decided so far must be committed first.
             self.commit(loaded, std::mem::take(pending)).await?;
             // Room for them; only once, or rows of this very command would go again.
-            loaded.state.shrink(self.parts.cache_bytes_max);
+            loaded.shrink();
             needs = loaded.state.missing(&command.command);
         }
         for _ in 0..LOAD_ROUNDS_MAX {

@@ -37,7 +37,7 @@ impl Machine {
                 break;
             }
             for some in needs.chunks(NEEDS_AT_ONCE) {
-                if loaded.state.bytes() > self.parts.cache_bytes_max {
+                if loaded.state.bytes() > loaded.share.bytes_max() {
                     return Ok(());
                 }
                 self.load_rows(loaded, some).await?;
@@ -57,6 +57,7 @@ impl Machine {
             }
             self.check_server(loaded.server).await?;
             rows.into_iter().for_each(|rows| loaded.state.insert(rows));
+            loaded.share.set(loaded.state.bytes());
         }
         Ok(())
     }
@@ -86,7 +87,7 @@ impl Machine {
                 let needs = needs(&loaded.state);
                 if round == 0 {
                     // Only once, or what was loaded for this very reader would go again when it takes more than fits.
-                    loaded.state.shrink(self.parts.cache_bytes_max);
+                    loaded.shrink();
                 }
                 self.load_rows(loaded, &needs).await
             };

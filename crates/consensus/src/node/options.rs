@@ -20,7 +20,7 @@ pub struct NodeOptions {
     pub raft: RaftOptions,
     /// How other nodes are reached.
     pub connector: Connector,
-    /// Rows of one group held in memory.
+    /// Rows held in memory, of all groups together.
     pub cache_bytes_max: usize,
 }
 

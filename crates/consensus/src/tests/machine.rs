@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::cluster::Outcomes;
 use super::flaky::Flaky;
 use super::{create_account, create_tenant};
+use crate::apply::budget::{self, Budget};
 use crate::apply::{ApplyError, Machine, MachineParts};
 use crate::log::shared::FatalHandler;
 use crate::type_config::{Entry, LeaderId, LogCommand, LogId};
@@ -36,7 +37,7 @@ impl FatalHandler for CountFatal {
 }
 
 struct Bench {
-    machine: Machine,
+    machine: Arc<Machine>,
     flaky: Arc<Flaky>,
     fatal: Arc<CountFatal>,
     _directory: TempDir,
@@ -47,6 +48,10 @@ async fn bench(cache_bytes_max: usize) -> Bench {
 }
 
 async fn bench_of(group: GroupId, cache_bytes_max: usize) -> Bench {
+    bench_within(group, &Budget::new(cache_bytes_max)).await
+}
+
+async fn bench_within(group: GroupId, budget: &Arc<Budget>) -> Bench {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&directory.path().join("rows.sqlite"), Arc::new(Outcomes)).await.unwrap();
     let (flaky, fatal) = (Arc::new(Flaky::over(Arc::new(store))), Arc::new(CountFatal::default()));
@@ -54,11 +59,11 @@ async fn bench_of(group: GroupId, cache_bytes_max: usize) -> Bench {
         group,
         store: Arc::clone(&flaky) as _,
         log: None,
-        cache_bytes_max,
+        budget: Arc::clone(budget),
         fatal: Arc::clone(&fatal) as _,
         stop: CancellationToken::new(),
     });
-    Bench { machine, flaky, fatal, _directory: directory }
+    Bench { machine: Arc::new(machine), flaky, fatal, _directory: directory }
 }
 
 /// As many commands, each about a row of its own.
@@ -108,6 +113,31 @@ async fn a_batch_that_needs_more_rows_than_fit_loads_them_bit_by_bit() {
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Some(Ok(_)))), "{outcomes:?}");
     let loads_at_first_commit = bench.flaky.loads_at_commit.lock()[0];
     assert!(loads_at_first_commit <= 10, "{loads_at_first_commit} loads before anything was written");
+}
+
+/// The setting bounds a node, however many groups it has.
+#[tokio::test]
+async fn groups_share_the_memory_for_rows() {
+    const BYTES_MAX: usize = 20_000;
+    let budget = Budget::new(BYTES_MAX);
+    let mut benches = Vec::new();
+    for _ in 0..4 {
+        benches.push(bench_within(DIRECTORY, &budget).await);
+    }
+    let mut alone = 0;
+    for (number, bench) in benches.iter().enumerate() {
+        bench.machine.apply(&entries(200)).await.unwrap();
+        if number == 0 {
+            alone = budget.bytes();
+        }
+    }
+    assert!((BYTES_MAX / 2..=BYTES_MAX).contains(&alone), "one that is alone may have most of it: {alone}");
+    assert!(budget.bytes() > BYTES_MAX, "nothing is cut down yet: {}", budget.bytes());
+    budget::cut(&budget, benches.iter().map(|bench| Arc::clone(&bench.machine)).collect()).await;
+    assert!(budget.bytes() <= BYTES_MAX, "{}", budget.bytes());
+    assert!(budget.bytes() > BYTES_MAX / 4, "only what is too much goes: {}", budget.bytes());
+    drop(benches);
+    assert_eq!(budget.bytes(), 0);
 }
 
 fn raise_to(level: u32) -> Vec<Entry> {

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::Outcomes;
+use crate::apply::budget::Budget;
 use crate::apply::{Applier, Machine, MachineParts};
 use crate::log::identity::LogOwner;
 use crate::log::options::LogOptions;
@@ -34,7 +35,7 @@ impl StoreBuilder<TypeConfig, RaftLog, Applier, (TempDir, SharedLog)> for Builde
             group: DIRECTORY,
             store: Arc::new(store),
             log: None,
-            cache_bytes_max: 1 << 20,
+            budget: Budget::new(1 << 20),
             fatal: Arc::new(AbortProcess),
             stop: CancellationToken::new(),
         });

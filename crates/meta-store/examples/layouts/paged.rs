@@ -7,7 +7,7 @@ use buzon_meta_store::testing::TestPostgres;
 use buzon_model::row::MessageRow;
 use buzon_types::flag::SystemFlags;
 use buzon_types::uid::ModSeq;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use rusqlite::Connection;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 use crate::narrow::plain;
@@ -22,7 +22,7 @@ const HOT_BYTES: usize = 11;
 type PageKey = (u64, u32);
 
 enum Place {
-    File(PathBuf, Option<SqliteConnection>),
+    File(PathBuf, Option<Connection>),
     Server(TestPostgres, Option<PgConnection>),
 }
 
@@ -51,8 +51,8 @@ async fn paged(place: Place) -> anyhow::Result<Paged> {
     paged.connect().await?;
     match &mut paged.place {
         Place::File(_, Some(connection)) => {
-            sqlx::query(TABLE).execute(&mut *connection).await?;
-            sqlx::query(HOT_TABLE).execute(connection).await?;
+            connection.execute_batch(TABLE)?;
+            connection.execute_batch(HOT_TABLE)?;
         }
         Place::Server(_, Some(connection)) => {
             sqlx::query(TABLE).execute(&mut *connection).await?;
@@ -74,13 +74,11 @@ impl Paged {
     async fn connect(&mut self) -> anyhow::Result<()> {
         match &mut self.place {
             Place::File(path, connection) => {
-                let options = SqliteConnectOptions::new()
-                    .filename(path)
-                    .create_if_missing(true)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Normal)
-                    .pragma("wal_autocheckpoint", "4000");
-                *connection = Some(SqliteConnection::connect_with(&options).await?);
+                let fresh = Connection::open(path)?;
+                fresh.execute_batch(
+                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000",
+                )?;
+                *connection = Some(fresh);
             }
             Place::Server(server, connection) => {
                 let mut fresh = plain(&server.options()).await?;
@@ -101,15 +99,14 @@ impl Paged {
             if too_cold { &[("hot", &self.hot), ("cold", &self.cold)] } else { &[("hot", &self.hot)] };
         match &mut self.place {
             Place::File(_, Some(connection)) => {
-                let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+                let transaction = connection.transaction()?;
                 for (column, map) in tables {
                     for key in pages {
-                        let query =
-                            sqlx::query(put_one(column)).bind(key.0.cast_signed()).bind(i64::from(key.1));
-                        query.bind(map[key].clone()).execute(&mut *transaction).await?;
+                        let mut put = transaction.prepare_cached(put_one(column))?;
+                        put.execute((key.0.cast_signed(), i64::from(key.1), &map[key]))?;
                     }
                 }
-                transaction.commit().await?;
+                transaction.commit()?;
             }
             Place::Server(_, Some(connection)) => {
                 let mut transaction = connection.begin().await?;
@@ -208,10 +205,10 @@ impl Layout for Paged {
         let query_account = account.cast_signed();
         let blobs: Vec<(i64, Vec<u8>, Vec<u8>)> = match &mut self.place {
             Place::File(_, Some(connection)) => {
-                let rows = sqlx::query(sql).bind(query_account).fetch_all(connection).await?;
-                rows.iter()
-                    .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
-                    .collect::<Result<_, sqlx::Error>>()?
+                let mut select = connection.prepare_cached(sql)?;
+                let rows =
+                    select.query_map([query_account], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+                rows.collect::<Result<_, _>>()?
             }
             Place::Server(_, Some(connection)) => {
                 let rows = sqlx::query(sql).bind(query_account).fetch_all(connection).await?;

@@ -38,9 +38,8 @@ async fn connect(options: &PostgresOptions) -> Result<PostgresStore, StoreError>
     PostgresStore::connect(options, Arc::new(NoOutcomes)).await
 }
 
-async fn sqlite_pool(path: &Path) -> SqlitePool {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
-    SqlitePool::connect_with(options).await.expect("open")
+fn sqlite_file(path: &Path) -> Connection {
+    Connection::open(path).expect("open")
 }
 
 /// What was there is there, what is new says nothing, and accounts can be counted.
@@ -58,21 +57,17 @@ async fn old_rows_are_read(store: &dyn MetaStore) {
 async fn a_file_of_the_time_before_clusters_is_brought_up_to_date() {
     let folder = tempfile::tempdir().expect("make a folder");
     let (old, new) = (folder.path().join("old"), folder.path().join("new"));
-    let pool = sqlite_pool(&old).await;
-    migrator(&SQLITE[..SQLITE_BEFORE_CLUSTERS]).run(&pool).await.expect("migrate");
-    for sql in OLD_ROWS {
-        pool.execute(sql).await.expect("write old rows");
-    }
-    pool.close().await;
+    let mut file = sqlite_file(&old);
+    run_sqlite(&mut file, &SQLITE[..SQLITE_BEFORE_CLUSTERS]).expect("migrate");
+    file.execute_batch(&OLD_ROWS.join(";")).expect("write old rows");
+    drop(file);
     old_rows_are_read(&open(&old).await.expect("open old")).await;
     drop(open(&new).await.expect("make new"));
     let schema = "SELECT group_concat(name || ' ' || sql, ';') FROM \
                   (SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name)";
     let mut schemas: Vec<String> = Vec::new();
     for path in [old, new] {
-        schemas.push(
-            sqlx::query_scalar(schema).fetch_one(&sqlite_pool(&path).await).await.expect("read schema"),
-        );
+        schemas.push(sqlite_file(&path).query_row(schema, [], |row| row.get(0)).expect("read schema"));
     }
     assert_eq!(schemas[0], schemas[1], "step by step is as all at once");
 }
@@ -116,12 +111,10 @@ async fn a_file_of_a_later_version_is_opened_only_if_it_allows_it() {
     let path = folder.path().join("rows");
     drop(open(&path).await.expect("make"));
     for (reader_min, is_allowed) in [(SQLITE.len(), true), (9000, false)] {
-        let pool = sqlite_pool(&path).await;
-        pool.execute("DELETE FROM _sqlx_migrations WHERE version = 9000").await.expect("write");
-        for sql in later(reader_min) {
-            pool.execute(AssertSqlSafe(sql)).await.expect("write");
-        }
-        pool.close().await;
+        let file = sqlite_file(&path);
+        file.execute_batch("DELETE FROM _sqlx_migrations WHERE version = 9000").expect("write");
+        file.execute_batch(&later(reader_min).join(";")).expect("write");
+        drop(file);
         if is_allowed {
             drop(open(&path).await.expect("may be read"));
         } else {

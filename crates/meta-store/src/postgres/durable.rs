@@ -94,7 +94,7 @@ pub(super) async fn position(pool: &PgPool, group: GroupId) -> Result<Position, 
             return Ok(Position { applied, flushed, inserted, incarnation });
         }
         if incarnation_now.is_some() {
-            return Err(StoreError::Unavailable(sqlx::Error::RowNotFound)); // crashed again meanwhile
+            return Err(StoreError::from(sqlx::Error::RowNotFound)); // crashed again meanwhile
         }
         incarnation_now = Some(incarnation(pool).await?);
     }
@@ -125,7 +125,7 @@ pub(super) async fn incarnation(pool: &PgPool) -> Result<u64, StoreError> {
     }
     sqlx::query(renew).execute(pool).await?;
     let incarnation = combine(&sqlx::query(sql).fetch_one(pool).await?, 0)?;
-    incarnation.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
+    incarnation.ok_or(StoreError::from(sqlx::Error::RowNotFound))
 }
 
 /// Start time and canary in one number; `None` while there is no canary.

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use buzon_types::id::GroupId;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::SqliteOptions;
 use super::disk::Disk;
 use super::durable::Durable;
+use super::pool::{Pool, blocking, connect};
 use crate::error::StoreError;
 
 /// From this size of the WAL on a checkpoint is begun, beside the writer.
@@ -22,10 +22,10 @@ const WAL_BYTES_MAX: u64 = 256 << 20;
 /// Runs checkpoints, one at a time.
 #[derive(Debug)]
 pub(super) struct Checkpoint {
+    path: PathBuf,
     wal: PathBuf,
     wal_bytes_target: u64,
-    writer: SqlitePool,
-    options: SqliteConnectOptions,
+    writer: Arc<Pool>,
     running: AtomicBool,
     /// The WAL's size after the last checkpoint: while a reader keeps it from starting anew, only growth counts.
     bytes_left: AtomicU64,
@@ -36,16 +36,14 @@ pub(super) struct Checkpoint {
 impl Checkpoint {
     pub(super) fn new(
         options: &SqliteOptions,
-        writer: SqlitePool,
-        connect: SqliteConnectOptions,
+        writer: Arc<Pool>,
         (durable, disk): (Arc<Mutex<Durable>>, Disk),
     ) -> Self {
         let mut wal = options.path.as_os_str().to_owned();
         wal.push("-wal");
         let (running, bytes_left) = (AtomicBool::new(false), AtomicU64::new(0));
-        let wal_bytes_target = options.wal_bytes_target;
-        let wal = wal.into();
-        Self { wal, wal_bytes_target, writer, options: connect, running, bytes_left, durable, disk }
+        let (path, wal_bytes_target) = (options.path.clone(), options.wal_bytes_target);
+        Self { path, wal: wal.into(), wal_bytes_target, writer, running, bytes_left, durable, disk }
     }
 
     /// Begins a checkpoint if the WAL has grown enough and none is running.
@@ -83,38 +81,34 @@ impl Checkpoint {
     /// lets the WAL start anew. Without the second step a busy writer would never let it.
     async fn run(&self) -> Result<(), StoreError> {
         self.disk.check()?;
-        let mut beside = self.options.connect().await?;
-        self.pass(&mut beside).await?;
-        beside.close().await?;
-        let mut writer = self.writer.acquire().await?;
-        self.pass(&mut writer).await
-    }
-
-    /// What is applied when a pass starts is on the disk when it has moved the whole WAL: it syncs the WAL first,
-    /// the database after.
-    async fn pass(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        let path = self.path.clone();
         let began = self.durable().now();
-        let heads = applied(connection).await?;
-        let row = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(connection).await?;
-        let (busy, frames, moved): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        if busy == 0 && frames == moved {
-            self.note(began, heads)?;
-        }
+        let heads = blocking(move || pass(&connect(&path)?)).await?;
+        self.note(began, heads)?;
+        let writer = self.writer.acquire().await?;
+        let began = self.durable().now();
+        let (writer, heads) = writer.with(|connection| pass(connection)).await?;
+        self.note(began, heads)?;
+        drop(writer);
         Ok(())
     }
 
     /// Makes all that is applied durable, whatever readers do: a commit under `FULL` fsyncs the WAL.
     pub(super) async fn flush(&self) -> Result<(), StoreError> {
-        let mut writer = self.writer.acquire().await?;
+        let writer = self.writer.acquire().await?;
         self.disk.check()?;
         let began = self.durable().now();
-        sqlx::query("PRAGMA synchronous = FULL").execute(&mut *writer).await?;
-        let flushed = self.disk.observe(flush_with(&mut writer).await);
-        // Left at FULL by an error here, the connection is slow, not wrong.
-        let back = sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut *writer).await;
-        self.note(began, flushed?)?;
-        back?;
-        Ok(())
+        let flushed = writer.with(|connection| {
+            connection.execute_batch("PRAGMA synchronous = FULL")?;
+            let flushed = flush_with(connection);
+            // Left at FULL by an error here, the connection is slow, not wrong.
+            let back = connection.execute_batch("PRAGMA synchronous = NORMAL");
+            Ok((flushed?, back))
+        });
+        let (writer, (heads, back)) = self.disk.observe(flushed.await)?;
+        self.note(began, heads)?;
+        drop(writer);
+        Ok(back?)
     }
 
     fn note(&self, began: u64, heads: Vec<(GroupId, u64)>) -> Result<(), StoreError> {
@@ -128,20 +122,31 @@ impl Checkpoint {
     }
 }
 
-async fn flush_with(writer: &mut SqliteConnection) -> Result<Vec<(GroupId, u64)>, StoreError> {
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-    let heads = applied(&mut transaction).await?;
+/// What is applied when a pass starts is on the disk when it has moved the whole WAL: it syncs the WAL first, the
+/// database after. Nothing is known to be if it has not.
+fn pass(connection: &Connection) -> Result<Vec<(GroupId, u64)>, StoreError> {
+    let heads = applied(connection)?;
+    let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        let (busy, frames, moved): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(busy == 0 && frames == moved)
+    });
+    Ok(if moved? { heads } else { Vec::new() })
+}
+
+fn flush_with(connection: &mut Connection) -> Result<Vec<(GroupId, u64)>, StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let heads = applied(&transaction)?;
     // A commit without a change would write, and sync, nothing.
-    sqlx::query("UPDATE node SET flushes = flushes + 1").execute(&mut *transaction).await?;
-    transaction.commit().await?;
+    transaction.execute("UPDATE node SET flushes = flushes + 1", [])?;
+    transaction.commit()?;
     Ok(heads)
 }
 
-async fn applied(connection: &mut SqliteConnection) -> Result<Vec<(GroupId, u64)>, StoreError> {
-    let rows = sqlx::query("SELECT group_id, applied FROM group_head").fetch_all(connection).await?;
-    let heads = rows.iter().map(|row| -> Result<_, sqlx::Error> {
-        let (group, index): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+fn applied(connection: &Connection) -> Result<Vec<(GroupId, u64)>, StoreError> {
+    let mut select = connection.prepare_cached("SELECT group_id, applied FROM group_head")?;
+    let heads = select.query_map([], |row| {
+        let (group, index): (i64, i64) = (row.get(0)?, row.get(1)?);
         Ok((GroupId(group.cast_unsigned()), index.cast_unsigned()))
     });
-    Ok(heads.collect::<Result<_, _>>()?)
+    Ok(heads?.collect::<Result<_, _>>()?)
 }

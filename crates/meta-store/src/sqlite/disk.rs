@@ -24,7 +24,7 @@ impl Disk {
     /// Nothing is written any more once it has failed.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         if self.failed.load(Ordering::Acquire) {
-            return Err(StoreError::Disk(sqlx::Error::Io(std::io::Error::other("it failed before"))));
+            return Err(StoreError::Disk(std::io::Error::other("it failed before").into()));
         }
         Ok(())
     }

@@ -64,6 +64,7 @@ async fn writing_goes_on_once_a_full_disk_has_room() {
     assert!(matches!(error, StoreError::Full(_)), "{error:?}");
     drop(session);
     let mut session = sqlite.write().await.expect("begin again");
+    session.execute("PRAGMA max_page_count = 1000000", &[]).await.expect("make room");
     session.execute(sql, &[]).await.expect("write again");
     session.commit().await.expect("commit again");
 }

@@ -69,6 +69,26 @@ fn an_index_loaded_from_rows_knows_no_earlier_expunges() {
     assert_eq!(index.changes_since(modseq(5)), []);
 }
 
+#[test]
+fn what_arrives_is_put_in_its_place_and_its_past_is_unknown() {
+    let mut index = MailboxIndex::default();
+    let rows: Vec<MessageRow> = (1..2_000).map(|number| row(number, u64::from(number))).collect();
+    assert!(rows.iter().all(|row| index.put(row)));
+    let changed = MessageRow { flags: SystemFlags::SEEN, modseq: modseq(2_500), ..row(700, 1) };
+    assert!(index.put(&changed));
+    index.remove(&UidSet::from(uid(5)..=uid(9)));
+    assert!(!index.put(&row(7, 3_000)), "between two that are there");
+    let mut expected = rows;
+    expected.retain(|row| !(5..=9).contains(&row.uid.get()));
+    *expected.iter_mut().find(|row| row.uid == uid(700)).unwrap() = changed;
+    assert_eq!(index.all().collect::<Vec<_>>(), expected);
+    assert_eq!(index.first_unseen(), MailboxIndex::new(&expected, modseq(9)).first_unseen());
+    index.forget_changes(modseq(2_600));
+    assert_eq!(index.expunged_since(modseq(2_599)), None);
+    assert_eq!(index.expunged_since(modseq(2_600)), Some(UidSet::new()));
+    assert_eq!(index.changes_since(modseq(2_400)), [changed]);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Add(u32),

@@ -1,5 +1,8 @@
 //! Keeps what is in memory true to the changes. Changes of rows that are not loaded are skipped: they are in SQL.
 
+use buzon_types::uid_set::UidSet;
+
+use crate::cache::Used;
 use crate::change::Change;
 use crate::index::MailboxIndex;
 use crate::row::MessageRow;
@@ -45,7 +48,7 @@ impl State {
         match change {
             Change::PutAccount(row) if self.accounts.get(&row.id).is_some() => {
                 self.with_account(row.id, |account| account.row = row.clone());
-                if !row.is_held() {
+                if !row.is_held() && !row.is_arriving() {
                     self.with_account(row.id, |account| {
                         account.with_all_mailboxes(|mailbox| mailbox.index = None);
                     });
@@ -76,7 +79,8 @@ impl State {
             Change::PutMailbox(row) => self.with_account(row.key.account, |account| {
                 // A mailbox that the loaded account does not have is a new one, and so it is empty.
                 let empty = || MailboxIndex::new(&[], row.counters.modseq);
-                account.put_mailbox(row.clone(), account.row.is_held().then(empty));
+                let is_kept = account.row.is_held() || account.row.is_arriving();
+                account.put_mailbox(row.clone(), is_kept.then(empty));
             }),
             Change::SetMailboxCounters(key, counters) => self.with_account(key.account, |account| {
                 account.with_mailbox(key.mailbox, |mailbox| mailbox.row.counters = *counters);
@@ -99,9 +103,10 @@ impl State {
         else {
             return;
         };
-        self.with_account(key.account, |account| {
-            account.with_mailbox(key.mailbox, |mailbox| mailbox.absorb(change));
-        });
+        let uses = &self.uses;
+        let absorb = |mailbox: &mut Mailbox| mailbox.absorb(change, uses);
+        let account = |account: &mut Account| account.with_mailbox(key.mailbox, absorb);
+        self.accounts.update(&key.account, account, Account::bytes);
     }
 
     fn absorb_staged(&mut self, change: &Change) {
@@ -153,15 +158,21 @@ impl State {
 }
 
 impl Mailbox {
-    fn absorb(&mut self, change: &Change) {
+    fn absorb(&mut self, change: &Change, uses: &Used) {
         if let Change::RemoveMessages { .. } | Change::Arrive { .. } = change {
             self.residue = None;
         }
-        if let Change::Arrive { .. } = change {
-            self.index = None;
-        }
         let Some(index) = self.index.as_mut() else { return };
         match change {
+            // Kept while it comes, so that its first user here need not wait for all of it to be loaded.
+            Change::Arrive { messages, tombstones, .. } => {
+                self.used.mark(uses);
+                let gone: UidSet = tombstones.iter().map(|it| it.row.message.uid).collect();
+                index.remove(&gone);
+                if !messages.iter().all(|message| index.put(&message.row)) {
+                    self.index = None;
+                }
+            }
             Change::AddMessage { row, .. } => index.add(row),
             Change::SetFlags { uid, flags, keywords, modseq, .. } => {
                 index.set_flags(*uid, *flags, *keywords, *modseq);

@@ -147,7 +147,12 @@ impl Account {
         };
         match mailbox.row.state {
             MailboxState::Live => drop(self.names.insert(mailbox.row.name.clone(), id)),
+            // One that is hidden until all of it has come.
+            MailboxState::Deleting if self.row.is_arriving() => {}
             MailboxState::Deleting => mailbox.index = None,
+        }
+        if let Some(index) = mailbox.index.as_mut().filter(|_| self.row.is_arriving()) {
+            index.forget_changes(mailbox.row.counters.modseq);
         }
         self.mailbox_bytes += mailbox.bytes();
         self.mailboxes.insert(id, mailbox);

@@ -20,6 +20,7 @@ use crate::command::{
     ClusterCommand, Command, DirectoryCommand, Entry, FoundCluster, FoundingNode, FoundingShard, Leaving,
     Recipient, Relocation, ShardCommand, Step, StoreMode,
 };
+use crate::index::MailboxIndex;
 use crate::invariants;
 use crate::limits::FEATURE_LEVEL_MOVES;
 use crate::read::EventKind;
@@ -273,6 +274,24 @@ impl World {
         assert_eq!(self.directory.rows.placements[&ANA].shard, home);
         assert_eq!(self.directory.rows.placements[&ANA].epoch, self.row(home).unwrap().epoch);
         assert_eq!(seen(&self.shards[&home]), seen(&self.still));
+        self.assert_memory_is_true(home);
+    }
+
+    /// Indexes that were kept while they came are those that the rows give.
+    fn assert_memory_is_true(&self, home: GroupId) {
+        let group = &self.shards[&home];
+        for mailbox in group.state.account(ANA).expect("it is served").mailboxes() {
+            let Some(index) = &mailbox.index else { continue };
+            let key = mailbox.key();
+            let range = (key, Uid::MIN)..=(key, Uid::MAX);
+            let rows: Vec<MessageRow> = group.rows.messages.range(range).map(|(_, row)| *row).collect();
+            assert_eq!(index.all().collect::<Vec<_>>(), rows);
+            let loaded = MailboxIndex::new(&rows, mailbox.row.counters.modseq);
+            assert_eq!(index.first_unseen(), loaded.first_unseen());
+            for since in (0..=mailbox.row.counters.modseq.get()).filter_map(ModSeq::new) {
+                assert_eq!(index.changes_since(since), loaded.changes_since(since), "since {since}");
+            }
+        }
     }
 }
 
@@ -360,6 +379,27 @@ fn an_account_moves_there_and_back() {
     assert_eq!(world.direct(begin(RIGHT)), Ok(Reply::Done));
     let accounts: Vec<u64> = world.directory.rows.shards.values().map(|row| row.accounts).collect();
     assert_eq!(accounts, [0, 1]);
+}
+
+/// Whoever writes first after a move of a large mailbox does not wait for all of it to be loaded.
+#[test]
+fn what_came_is_in_memory_when_the_account_is_activated() {
+    let mut world = World::new(3);
+    for size in 10..20 {
+        world.client(LEFT, append(key(1), size)).unwrap();
+    }
+    world.direct(begin(RIGHT)).unwrap();
+    for size in 20..25 {
+        world.advance();
+        let flags = store(key(1), "1:9", StoreMode::Add, SystemFlags::SEEN);
+        let _ = world.client(LEFT, ShardCommand::StoreFlags(flags));
+        let _ = world.client(LEFT, append(key(1), size));
+        let _ = world.client(LEFT, ShardCommand::Expunge { mailbox: key(1), uids: uids_of("2,13") });
+    }
+    world.settle();
+    let flags = Command::Shard(ShardCommand::StoreFlags(store(key(1), "1", StoreMode::Add, SystemFlags::DRAFT)));
+    assert_eq!(world.shard(RIGHT).state.missing(&flags), []);
+    world.assert_nothing_is_lost();
 }
 
 #[test]

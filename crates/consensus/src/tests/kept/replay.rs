@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::super::cluster::Outcomes;
+use crate::apply::budget::Budget;
 use crate::apply::{Machine, MachineParts};
 use crate::log::shared::AbortProcess;
 use crate::type_config::Entry;
@@ -45,7 +46,7 @@ pub(super) fn machine(group: GroupId, store: Arc<dyn MetaStore>) -> Machine {
         group,
         store,
         log: None,
-        cache_bytes_max: CACHE_BYTES,
+        budget: Budget::new(CACHE_BYTES),
         fatal: Arc::new(AbortProcess),
         stop: CancellationToken::new(),
     })
