@@ -13,6 +13,7 @@ use crate::backend;
 use crate::cache::Cache;
 use crate::error::{BodiesError, Corruption};
 use crate::format::{self, FOOTER_BYTES, HEADER_BYTES};
+use crate::grow::Growing;
 use crate::list::{self, ListedObject};
 use crate::metrics::Metrics;
 use crate::options::{Backend, Options};
@@ -36,11 +37,19 @@ impl Bodies {
     /// [`BodiesError::Options`] if it cannot be used.
     pub async fn open(options: &Options, meter: &Meter) -> Result<Self, BodiesError> {
         let store = backend::open(&options.backend, options.deadline).await?;
-        Ok(Self::over(store, options, meter))
+        let growing = match &options.backend {
+            Backend::Folder { path } => Some(Growing::new(path.clone())),
+            Backend::S3(_) => None,
+        };
+        Ok(Self::with(store, growing, options, meter))
     }
 
     /// Over a store that the caller made; of `options.backend` only counts whether it is a folder.
     pub fn over(store: Arc<dyn ObjectStore>, options: &Options, meter: &Meter) -> Self {
+        Self::with(store, None, options, meter)
+    }
+
+    fn with(store: Arc<dyn ObjectStore>, growing: Option<Growing>, options: &Options, meter: &Meter) -> Self {
         let metrics = Metrics::new(meter);
         let is_remote = !matches!(options.backend, Backend::Folder { .. });
         let in_flight_max = options.requests_in_flight_max;
@@ -48,13 +57,13 @@ impl Bodies {
         let cache = (options.cache_bytes_max > 0).then(|| Cache::new(options.cache_bytes_max));
         let read_ahead_bytes = options.read_ahead_bytes;
         let reader = Arc::new(Reader { requests: requests.clone(), cache, read_ahead_bytes });
-        let packer = Arc::new(Packer::new(requests.clone()));
+        let packer = Arc::new(Packer::new(requests.clone(), growing));
         Self { requests, packer, reader }
     }
 
     /// Stores a body. It is durable when this returns: only then may metadata name it.
     ///
-    /// Small bodies put at one time share an object; nobody may read anything into `object` or `offset`.
+    /// Small bodies put at one time share an object, in a folder also those put one after another; nobody may read anything into `object` or `offset`.
     ///
     /// # Errors
     /// No such body exists then; put it again if the error is retryable.
@@ -119,6 +128,7 @@ impl Bodies {
     /// # Errors
     /// It may or may not be gone; remove it again. In a folder a removal is not flushed: a power cut may undo it.
     pub async fn delete(&self, object: ObjectId) -> Result<(), BodiesError> {
+        self.packer.end_growth(object).await;
         self.requests.delete(object).await
     }
 

@@ -15,6 +15,7 @@
 //! - A part of a body is one range read of these bytes, **not verified** (transport and disk have their own sums).
 //! - The index at the end lets an object be understood without metadata (collection, salvage). Reading a body never
 //!   needs it, nor the header.
+//! - In a folder an object may have more bodies after an index, and another index, of all, at its end (`grow`).
 //! - Packing (`pack`) puts more bodies in one object; encryption changes the stored bytes and fills `key`; neither
 //!   changes the layout. A layout that must change gets a new version; unknown flags mean "not for this version".
 

@@ -14,6 +14,7 @@ mod bodies;
 mod cache;
 mod error;
 pub mod format;
+mod grow;
 mod list;
 mod metrics;
 mod name;

@@ -2,7 +2,7 @@
 //!
 //! A body that finds few objects on their way is sent at once. The others gather in the next object, which goes when
 //! one of those has arrived, when it is full, or when its first body has waited long enough: a request that hangs
-//! holds up nobody else for longer than that.
+//! holds up nobody else for longer than that. In a folder objects grow ([`crate::grow`]): one addition at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{BodiesError, RequestKind};
 use crate::format::{self, Entry, Frame, HEADER_BYTES, SEAL_BYTES};
+use crate::grow::Growing;
 use crate::name;
 use crate::requests::Requests;
 
@@ -24,6 +25,8 @@ pub(crate) const PACKED_BYTES_MAX: usize = 256 << 10;
 const OBJECT_BYTES_FULL: u64 = 1 << 20;
 /// Two, so that one is on its way while the store works on the other; with more on their way fewer bodies gather.
 const IN_FLIGHT_USUAL: usize = 2;
+/// To a file one thing can be added at a time.
+const IN_FLIGHT_GROWING: usize = 1;
 /// How long a body waits for company while requests are slow.
 const GATHER_MAX: Duration = Duration::from_millis(30);
 
@@ -31,37 +34,40 @@ const GATHER_MAX: Duration = Duration::from_millis(30);
 #[derive(Debug)]
 pub(crate) struct Packer {
     requests: Arc<Requests>,
+    /// Where objects can grow.
+    growing: Option<Growing>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The object that takes bodies.
-    open: Option<Object>,
-    /// Objects on their way.
+    /// Counts groups of bodies.
+    number: u64,
+    /// Bodies that gather.
+    open: Option<Group>,
+    /// Groups on their way.
     in_flight: usize,
 }
 
-/// An object that is being filled.
+/// Bodies that go together.
 #[derive(Debug)]
-struct Object {
-    id: ObjectId,
-    /// Where the next body begins.
-    end: u64,
+struct Group {
+    number: u64,
+    bytes: u64,
     bodies: Vec<Packed>,
 }
 
 #[derive(Debug)]
 struct Packed {
     bytes: Bytes,
-    entry: Entry,
+    frame: Frame,
     /// Whoever waits for it; perhaps nobody any more.
-    caller: oneshot::Sender<Result<(), BodiesError>>,
+    caller: oneshot::Sender<Result<BodyRef, BodiesError>>,
 }
 
 impl Packer {
-    pub(crate) fn new(requests: Arc<Requests>) -> Self {
-        Self { requests, state: Mutex::default() }
+    pub(crate) fn new(requests: Arc<Requests>, growing: Option<Growing>) -> Self {
+        Self { requests, growing, state: Mutex::default() }
     }
 
     /// See [`Bodies::put`](crate::Bodies::put). The body is sent though the caller goes away.
@@ -69,92 +75,103 @@ impl Packer {
         let mut frame = Frame::begin(ObjectId(0), 0);
         frame.update(&bytes);
         let (caller, arrived) = oneshot::channel();
-        let body = self.add(frame, bytes, caller);
-        let lost = |_| Err(BodiesError::Unavailable { request: RequestKind::Put, source: None });
-        arrived.await.unwrap_or_else(lost).map(|()| body)
+        self.add(Packed { bytes, frame, caller });
+        arrived.await.unwrap_or(Err(BodiesError::Unavailable { request: RequestKind::Put, source: None }))
     }
 
-    fn add(
-        self: &Arc<Self>,
-        frame: Frame,
-        bytes: Bytes,
-        caller: oneshot::Sender<Result<(), BodiesError>>,
-    ) -> BodyRef {
+    /// Nothing more goes into this object.
+    pub(crate) async fn end_growth(&self, object: ObjectId) {
+        if let Some(growing) = &self.growing {
+            growing.end(object).await;
+        }
+    }
+
+    fn in_flight_usual(&self) -> usize {
+        if self.growing.is_some() { IN_FLIGHT_GROWING } else { IN_FLIGHT_USUAL }
+    }
+
+    fn add(self: &Arc<Self>, body: Packed) {
         let mut state = self.state.lock();
         let is_first = state.open.is_none();
-        let object = state.open.get_or_insert_with(Object::new);
-        let entry = object.add(frame, bytes, caller);
-        let (id, is_full) = (object.id, object.end >= OBJECT_BYTES_FULL);
-        if is_full || state.in_flight < IN_FLIGHT_USUAL {
+        state.number += u64::from(is_first);
+        let number = state.number;
+        let group = state.open.get_or_insert_with(|| Group { number, bytes: 0, bodies: Vec::new() });
+        group.bytes += body.frame.length() + SEAL_BYTES;
+        group.bodies.push(body);
+        if group.bytes >= OBJECT_BYTES_FULL || state.in_flight < self.in_flight_usual() {
             self.send(&mut state);
         } else if is_first {
             let packer = Arc::clone(self);
             tokio::spawn(async move {
                 tokio::time::sleep(GATHER_MAX).await;
-                packer.send_late(id);
+                packer.send_late(number);
             });
         }
-        entry.body
     }
 
-    fn send_late(self: &Arc<Self>, id: ObjectId) {
+    fn send_late(self: &Arc<Self>, number: u64) {
         let mut state = self.state.lock();
-        if state.open.as_ref().is_some_and(|open| open.id == id) {
+        if state.open.as_ref().is_some_and(|open| open.number == number) {
             self.send(&mut state);
         }
     }
 
     fn send(self: &Arc<Self>, state: &mut State) {
-        let Some(object) = state.open.take() else { return };
+        let Some(group) = state.open.take() else { return };
         state.in_flight += 1;
         let packer = Arc::clone(self);
         tokio::spawn(async move {
-            let mut next = Some(object);
-            while let Some(object) = next {
-                object.put(&packer.requests).await;
+            let mut next = Some(group);
+            while let Some(group) = next {
+                group.put(&packer.requests, packer.growing.as_ref()).await;
                 next = packer.arrived();
             }
         });
     }
 
     /// What to send next in this one's place.
-    fn arrived(&self) -> Option<Object> {
+    fn arrived(&self) -> Option<Group> {
         let mut state = self.state.lock();
-        let next = if state.in_flight > IN_FLIGHT_USUAL { None } else { state.open.take() };
+        let next = if state.in_flight > self.in_flight_usual() { None } else { state.open.take() };
         state.in_flight -= usize::from(next.is_none());
         next
     }
 }
 
-impl Object {
-    fn new() -> Self {
-        Self { id: name::fresh(), end: HEADER_BYTES, bodies: Vec::new() }
-    }
-
-    fn add(&mut self, frame: Frame, bytes: Bytes, caller: oneshot::Sender<Result<(), BodiesError>>) -> Entry {
-        let entry = frame.moved_to(self.id, self.end).finish();
-        self.end += entry.body.length + SEAL_BYTES;
-        self.bodies.push(Packed { bytes, entry, caller });
-        entry
-    }
-
-    async fn put(self, requests: &Requests) {
-        let result = requests.put(self.id, self.payload()).await;
-        for body in self.bodies {
-            drop(body.caller.send(result.clone())); // a caller that went away need not know
+impl Group {
+    async fn put(self, requests: &Requests, growing: Option<&Growing>) {
+        let bodies = self.bodies.iter().map(|body| (body.frame.clone(), body.bytes.clone()));
+        let result = match growing {
+            Some(growing) => requests.add(growing, bodies.collect(), self.bytes).await,
+            None => self.put_new(requests).await,
+        };
+        let entries = result.as_ref().map_or(&[][..], |entries| entries);
+        let mut bodies = entries.iter().map(|entry| entry.body);
+        for waiting in self.bodies {
+            let placed = bodies.next().ok_or_else(|| lost(result.as_ref().err()));
+            drop(waiting.caller.send(placed)); // a caller that went away need not know
         }
     }
 
-    fn payload(&self) -> PutPayload {
-        let entries: Vec<Entry> = self.bodies.iter().map(|body| body.entry).collect();
-        let trailer = format::trailer(self.id, &entries);
-        let mut out = BytesMut::with_capacity(self.end as usize + trailer.len());
-        out.extend_from_slice(&format::header(self.id));
+    /// Into an object of their own.
+    async fn put_new(&self, requests: &Requests) -> Result<Vec<Entry>, BodiesError> {
+        let object = name::fresh();
+        let mut out = BytesMut::with_capacity((HEADER_BYTES + self.bytes) as usize);
+        out.extend_from_slice(&format::header(object));
+        let mut entries = Vec::with_capacity(self.bodies.len());
         for body in &self.bodies {
+            let entry = body.frame.clone().moved_to(object, out.len() as u64).finish();
             out.extend_from_slice(&body.bytes);
-            out.extend_from_slice(&body.entry.seal.to_be_bytes());
+            out.extend_from_slice(&entry.seal.to_be_bytes());
+            entries.push(entry);
         }
-        out.extend_from_slice(&trailer);
-        PutPayload::from_bytes(out.freeze())
+        out.extend_from_slice(&format::trailer(object, &entries));
+        requests.put(object, PutPayload::from_bytes(out.freeze())).await?;
+        Ok(entries)
     }
+}
+
+/// What each caller of a group that did not arrive is told.
+fn lost(error: Option<&BodiesError>) -> BodiesError {
+    error.cloned().unwrap_or(BodiesError::Unavailable { request: RequestKind::Put, source: None })
 }

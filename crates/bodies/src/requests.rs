@@ -15,6 +15,8 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
 use crate::error::{BodiesError, Corruption, RequestKind};
+use crate::format::{Entry, Frame};
+use crate::grow::Growing;
 use crate::metrics::Metrics;
 use crate::name;
 
@@ -48,6 +50,23 @@ impl Requests {
         self.run(RequestKind::Put, object, self.store.put(&path, payload)).await?;
         self.metrics.wrote(bytes);
         Ok(())
+    }
+
+    /// Bodies of so many bytes with their seals into an object that grows.
+    pub(crate) async fn add(
+        &self,
+        growing: &Growing,
+        bodies: Vec<(Frame, Bytes)>,
+        bytes: u64,
+    ) -> Result<Vec<Entry>, BodiesError> {
+        let failed = |source: std::io::Error| object_store::Error::Generic {
+            store: "folder",
+            source: Box::new(source),
+        };
+        let add = async { growing.add(bodies).await.map_err(failed) };
+        let entries = self.run(RequestKind::Put, ObjectId(0), add).await?;
+        self.metrics.wrote(bytes);
+        Ok(entries)
     }
 
     /// Bytes of an object; fewer than asked when it ends before.

@@ -114,8 +114,7 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let sqlx::Error::Database(database) = &error else { return Self::Unavailable(error.into()) };
         let code = database.code().unwrap_or_default();
-        let trouble =
-            if database.is_unique_violation() { Trouble::Twice } else { postgres_trouble(&code) };
+        let trouble = if database.is_unique_violation() { Trouble::Twice } else { postgres_trouble(&code) };
         let message = database.message().to_owned();
         trouble.into_error(message, error.into())
     }

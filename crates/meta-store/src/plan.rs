@@ -161,6 +161,9 @@ fn write_map<K, R>(
     put: impl Fn(&mut Rows, &R),
     key: impl Fn(&mut Rows, K),
 ) {
+    if map.is_empty() {
+        return;
+    }
     let (mut puts, mut deletes) = (table.rows(), table.key_rows());
     for (id, row) in map {
         match row {

@@ -14,14 +14,14 @@ mod session;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
-use buzon_types::id::GroupId;
 use crate::database::{Database, Query};
 use crate::engine::Store;
 use crate::error::StoreError;
 use crate::migrate;
 use crate::plan::Step;
 use crate::store::OutcomeCodec;
+use async_trait::async_trait;
+use buzon_types::id::GroupId;
 use pool::{Pool, blocking, connect};
 use session::SqliteSession;
 

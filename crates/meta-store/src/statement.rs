@@ -5,10 +5,11 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use crate::cell::Kind;
-use crate::span::Touch;
-use crate::table::Table;
+use crate::span::{Touch, place};
+use crate::table::{TABLES, Table};
 
 /// A statement that is run once for many rows.
 #[derive(Debug, Clone)]
@@ -31,45 +32,24 @@ impl Statement {
         Self { columns: Cow::Borrowed(columns), body: Cow::Borrowed(body), touches: Cow::Borrowed(touches) }
     }
 
-    /// Of rows of `table` by their keys.
-    fn of_table(table: &'static Table, columns: &'static [(&'static str, Kind)], body: String) -> Self {
-        let touches = Cow::Owned(vec![Touch::Key(table)]);
-        Self { columns: Cow::Borrowed(columns), body: Cow::Owned(body), touches }
-    }
-
     /// Inserts rows or replaces those with the same key.
     pub(crate) fn put(table: &'static Table) -> Self {
-        let rest = &table.columns[table.keys..];
-        if rest.is_empty() {
-            return Self::put_missing(table);
-        }
-        let updates: Vec<String> = rest.iter().map(|(name, _)| format!("{name} = excluded.{name}")).collect();
-        Self::upsert(table, &format!("UPDATE SET {}", updates.join(", ")))
+        OfTable::of(table).statement(table.columns, |it| &it.put)
     }
 
     /// Inserts rows whose key is not there yet, and leaves the others alone.
     pub(crate) fn put_missing(table: &'static Table) -> Self {
-        Self::upsert(table, "NOTHING")
-    }
-
-    fn upsert(table: &'static Table, action: &str) -> Self {
-        // `WHERE true` lets SQLite tell ON CONFLICT from a join's ON.
-        let (insert, keys) = (insert_text(table), names(table.key()));
-        let body = format!("{insert} WHERE true ON CONFLICT (part, {keys}) DO {action}");
-        Self::of_table(table, table.columns, body)
+        OfTable::of(table).statement(table.columns, |it| &it.put_missing)
     }
 
     /// Inserts rows that must be new.
     pub(crate) fn insert(table: &'static Table) -> Self {
-        Self::of_table(table, table.columns, insert_text(table))
+        OfTable::of(table).statement(table.columns, |it| &it.insert)
     }
 
     /// Deletes rows by key.
     pub(crate) fn delete(table: &'static Table) -> Self {
-        let keys = names(table.key());
-        let body =
-            format!("DELETE FROM {} WHERE (part, {keys}) IN (SELECT part, {keys} FROM input)", table.name);
-        Self::of_table(table, table.key(), body)
+        OfTable::of(table).statement(table.key(), |it| &it.delete)
     }
 
     /// For Postgres: `$1` is the part, then one array for each column.
@@ -105,12 +85,50 @@ impl Statement {
     }
 }
 
+/// What can be done with rows of a table by their keys: made once, since each batch asks for most of it.
+struct OfTable {
+    touches: [Touch; 1],
+    put: String,
+    put_missing: String,
+    insert: String,
+    delete: String,
+}
+
+impl OfTable {
+    fn of(table: &'static Table) -> &'static Self {
+        static ALL: LazyLock<Vec<OfTable>> =
+            LazyLock::new(|| TABLES.iter().map(|it| OfTable::new(it)).collect());
+        &ALL[place(table)]
+    }
+
+    fn new(table: &'static Table) -> Self {
+        let (name, keys, columns) = (table.name, names(table.key()), names(table.columns));
+        let insert = format!("INSERT INTO {name} (part, {columns}) SELECT part, {columns} FROM input");
+        // `WHERE true` lets SQLite tell ON CONFLICT from a join's ON.
+        let upsert = |action: &str| format!("{insert} WHERE true ON CONFLICT (part, {keys}) DO {action}");
+        let rest = table.columns[table.keys..].iter();
+        let updates: Vec<String> = rest.map(|(name, _)| format!("{name} = excluded.{name}")).collect();
+        let update = format!("UPDATE SET {}", updates.join(", "));
+        Self {
+            touches: [Touch::Key(table)],
+            put: upsert(if updates.is_empty() { "NOTHING" } else { &update }),
+            put_missing: upsert("NOTHING"),
+            delete: format!("DELETE FROM {name} WHERE (part, {keys}) IN (SELECT part, {keys} FROM input)"),
+            insert,
+        }
+    }
+
+    fn statement(
+        &'static self,
+        columns: &'static [(&'static str, Kind)],
+        body: impl FnOnce(&'static Self) -> &'static String,
+    ) -> Statement {
+        let (columns, body) = (Cow::Borrowed(columns), Cow::Borrowed(body(self).as_str()));
+        Statement { columns, body, touches: Cow::Borrowed(&self.touches) }
+    }
+}
+
 /// `a, b, c`.
 pub(crate) fn names(columns: &[(&'static str, Kind)]) -> String {
     columns.iter().map(|column| column.0).collect::<Vec<_>>().join(", ")
-}
-
-fn insert_text(table: &Table) -> String {
-    let columns = names(table.columns);
-    format!("INSERT INTO {} (part, {columns}) SELECT part, {columns} FROM input", table.name)
 }

@@ -231,7 +231,8 @@ impl MailboxIndex {
             block.unseen += usize::from(packed.is_unseen());
             block.modseq_max = block.modseq_max.max(packed.modseq);
             block.rows[at] = packed;
-        } else if self.blocks.last().and_then(|block| block.rows.last()).is_none_or(|last| last.uid < row.uid) {
+        } else if self.blocks.last().and_then(|block| block.rows.last()).is_none_or(|last| last.uid < row.uid)
+        {
             self.append(row);
         } else {
             return false;

@@ -4,6 +4,7 @@
 
 mod claims;
 mod faults;
+mod growing;
 mod packing;
 mod requests;
 mod support;

@@ -181,6 +181,9 @@ impl<'a> Pending<'a> {
 }
 
 fn flush_accounts(steps: &mut Vec<Step>, accounts: BTreeMap<AccountId, Latest<AccountRow, AccountCounters>>) {
+    if accounts.is_empty() {
+        return;
+    }
     let (mut puts, mut counters) = (ACCOUNT.rows(), SET_ACCOUNT_COUNTERS.rows());
     for (id, latest) in accounts {
         match latest {
@@ -197,6 +200,9 @@ fn flush_mailboxes(
     steps: &mut Vec<Step>,
     mailboxes: BTreeMap<MailboxKey, Latest<MailboxRow, MailboxCounters>>,
 ) {
+    if mailboxes.is_empty() {
+        return;
+    }
     let (mut puts, mut counters) = (MAILBOX.rows(), SET_MAILBOX_COUNTERS.rows());
     let mut removed = MAILBOX.key_rows();
     for (key, latest) in mailboxes {
@@ -216,6 +222,9 @@ fn flush_mailboxes(
 }
 
 fn flush_subscriptions(steps: &mut Vec<Step>, names: BTreeMap<(AccountId, &MailboxName), bool>) {
+    if names.is_empty() {
+        return;
+    }
     let (mut puts, mut deletes) = (SUBSCRIPTION.rows(), SUBSCRIPTION.key_rows());
     for ((account, name), subscribed) in names {
         let rows = if subscribed { &mut puts } else { &mut deletes };
@@ -226,6 +235,9 @@ fn flush_subscriptions(steps: &mut Vec<Step>, names: BTreeMap<(AccountId, &Mailb
 }
 
 fn flush_messages(steps: &mut Vec<Step>, messages: BTreeMap<MessageKey, (MessageRow, SummarySource)>) {
+    if messages.is_empty() {
+        return;
+    }
     let (mut rows, mut summaries, mut copies) = (MESSAGE.rows(), SUMMARY.rows(), COPY_SUMMARY.rows());
     for ((key, uid), (row, summary)) in messages {
         let mut writer = rows.row();
@@ -253,6 +265,9 @@ fn put_summary(rows: &mut Rows, key: MailboxKey, uid: Uid, bytes: Bytes) {
 }
 
 fn flush_flags(steps: &mut Vec<Step>, flags: BTreeMap<MessageKey, Flags>) {
+    if flags.is_empty() {
+        return;
+    }
     let mut rows = SET_FLAGS.rows();
     for ((key, uid), flags) in flags {
         let mut writer = rows.row();

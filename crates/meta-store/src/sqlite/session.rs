@@ -75,7 +75,7 @@ impl SqliteSession {
         let read = loop {
             tokio::select! {
                 biased;
-                Some(found) = receive.recv() => {
+                Some(found) = receive.recv(), if flow.is_continue() => {
                     flow = found.visit(visit)?;
                     if flow.is_break() {
                         receive.close();
@@ -87,8 +87,8 @@ impl SqliteSession {
         let (lease, rest) = self.disk.observe(read)?;
         self.lease = Some(lease);
         // What was on its way when the reading ended.
-        while let Ok(found) = receive.try_recv()
-            && flow.is_continue()
+        while flow.is_continue()
+            && let Ok(found) = receive.try_recv()
         {
             flow = found.visit(visit)?;
         }

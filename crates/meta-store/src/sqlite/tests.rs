@@ -51,6 +51,30 @@ async fn no_statement_walks_through_a_table() {
     assert!(walking.is_empty(), "{}", walking.join("\n\n"));
 }
 
+/// Rows are read ahead in pieces of 512: whoever has seen enough is shown none of those.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_visitor_sees_each_row_once_until_it_has_seen_enough() {
+    const ROWS: i64 = 5_000;
+    let folder = tempfile::tempdir().expect("make a folder");
+    let sqlite = Sqlite::open(&SqliteOptions::new(&folder.path().join("rows"))).await.expect("open");
+    let sql = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS}) SELECT i FROM n"
+    );
+    let mut session = sqlite.read().await.expect("begin");
+    for enough in [1, 511, 512, 513, 1_024, 1_500, 4_999, ROWS, ROWS + 1] {
+        for _ in 0..20 {
+            let mut seen = Vec::new();
+            let mut visit = |cells: &dyn Cells| {
+                seen.extend(cells.int(0)?);
+                let is_enough = seen.len() as i64 == enough;
+                Ok(if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            };
+            session.each(&sql, &[], &mut visit).await.expect("read");
+            assert_eq!(seen, (1..=enough.min(ROWS)).collect::<Vec<_>>());
+        }
+    }
+}
+
 #[tokio::test]
 async fn writing_goes_on_once_a_full_disk_has_room() {
     let folder = tempfile::tempdir().expect("make a folder");

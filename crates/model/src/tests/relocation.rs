@@ -397,7 +397,8 @@ fn what_came_is_in_memory_when_the_account_is_activated() {
         let _ = world.client(LEFT, ShardCommand::Expunge { mailbox: key(1), uids: uids_of("2,13") });
     }
     world.settle();
-    let flags = Command::Shard(ShardCommand::StoreFlags(store(key(1), "1", StoreMode::Add, SystemFlags::DRAFT)));
+    let flags =
+        Command::Shard(ShardCommand::StoreFlags(store(key(1), "1", StoreMode::Add, SystemFlags::DRAFT)));
     assert_eq!(world.shard(RIGHT).state.missing(&flags), []);
     world.assert_nothing_is_lost();
 }
