@@ -309,6 +309,11 @@ impl Cluster {
         self.ctl(0, &["cluster", "init", "--nodes", &nodes, "--shards", &shards])
     }
 
+    /// The sizes of the log can be set in all later versions than the oldest that is upgraded.
+    fn is_of_today(&self) -> bool {
+        binary().is_ok_and(|today| today == self.binary)
+    }
+
     fn metad_config(&self, at: usize) -> String {
         let (dir, address) = (self.dir.path().display(), &self.addresses[at]);
         let database = self.databases[at].options();
@@ -319,10 +324,10 @@ impl Cluster {
              [listen]\ninternal = \"{host}:{port}\"\nadmin = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
              [cluster]\naddress = \"{address}\"\n{tls}\
              [database]\nhost = \"{socket}\"\nport = {db_port}\nuser = \"{user}\"\ndatabase = \"{database}\"\n\
-             [raft]\nlog_file_bytes = 65536\n\
-             [admin]\ntoken_file = \"{dir}/token\"\n",
+             {raft}[admin]\ntoken_file = \"{dir}/token\"\n",
             number = at + 1,
             tls = self.tls("metad"),
+            raft = if self.is_of_today() { "[raft]\nlog_file_bytes = 65536\n" } else { "" },
             socket = database.host,
             db_port = database.port,
             user = database.user,
