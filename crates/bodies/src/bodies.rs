@@ -63,7 +63,8 @@ impl Bodies {
 
     /// Stores a body. It is durable when this returns: only then may metadata name it.
     ///
-    /// Small bodies put at one time share an object, in a folder also those put one after another; nobody may read anything into `object` or `offset`.
+    /// Small bodies put at one time share an object, in a folder also those put one after another; nobody may read
+    /// anything into `object` or `offset`.
     ///
     /// # Errors
     /// No such body exists then; put it again if the error is retryable.

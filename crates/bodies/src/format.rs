@@ -104,6 +104,23 @@ impl Frame {
     }
 }
 
+/// Bodies one after another from `at` on, each with its seal; where each lies.
+pub(crate) fn put_bodies<'a>(
+    out: &mut impl BufMut,
+    object: ObjectId,
+    mut at: u64,
+    bodies: impl Iterator<Item = (Frame, &'a Bytes)>,
+) -> Vec<Entry> {
+    let put = |(frame, bytes): (Frame, &Bytes)| {
+        let entry = frame.moved_to(object, at).finish();
+        out.put_slice(bytes);
+        out.put_u32(entry.seal);
+        at += entry.body.length + SEAL_BYTES;
+        entry
+    };
+    bodies.map(put).collect()
+}
+
 /// The size of an object that holds one body.
 pub(crate) fn bytes_with_one(body_bytes: u64) -> u64 {
     HEADER_BYTES + body_bytes + SEAL_BYTES + ENTRY_BYTES + FOOTER_BYTES

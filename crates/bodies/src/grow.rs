@@ -98,13 +98,10 @@ impl Growth {
         if self.end == 0 {
             out.extend_from_slice(&format::header(self.object));
         }
-        let before = self.entries.len();
-        for (frame, bytes) in bodies {
-            let entry = frame.moved_to(self.object, self.end + out.len() as u64).finish();
-            out.extend_from_slice(&bytes);
-            out.extend_from_slice(&entry.seal.to_be_bytes());
-            self.entries.push(entry);
-        }
+        let at = self.end + out.len() as u64;
+        let framed = bodies.iter().map(|(frame, bytes)| (frame.clone(), bytes));
+        let added = format::put_bodies(&mut out, self.object, at, framed);
+        self.entries.extend_from_slice(&added);
         out.extend_from_slice(&format::trailer(self.object, &self.entries));
         self.file.write_all(&out)?;
         if self.additions == 0 {
@@ -115,6 +112,6 @@ impl Growth {
         }
         self.end += out.len() as u64;
         self.additions += 1;
-        Ok(self.entries[before..].to_vec())
+        Ok(added)
     }
 }

@@ -158,13 +158,8 @@ impl Group {
         let object = name::fresh();
         let mut out = BytesMut::with_capacity((HEADER_BYTES + self.bytes) as usize);
         out.extend_from_slice(&format::header(object));
-        let mut entries = Vec::with_capacity(self.bodies.len());
-        for body in &self.bodies {
-            let entry = body.frame.clone().moved_to(object, out.len() as u64).finish();
-            out.extend_from_slice(&body.bytes);
-            out.extend_from_slice(&entry.seal.to_be_bytes());
-            entries.push(entry);
-        }
+        let framed = self.bodies.iter().map(|body| (body.frame.clone(), &body.bytes));
+        let entries = format::put_bodies(&mut out, object, HEADER_BYTES, framed);
         out.extend_from_slice(&format::trailer(object, &entries));
         requests.put(object, PutPayload::from_bytes(out.freeze())).await?;
         Ok(entries)
