@@ -65,7 +65,7 @@ impl Growing {
                 Some(growth) => growth,
                 None => Growth::begin(&root)?,
             };
-            let entries = growth.add(bodies)?;
+            let entries = growth.add(&bodies)?;
             Ok::<_, io::Error>((growth, entries))
         });
         let (growth, entries) = written.await.map_err(io::Error::other)??;
@@ -92,7 +92,7 @@ impl Growth {
         has_room && self.additions < ADDITIONS_MAX && self.since.elapsed() < AGE_MAX
     }
 
-    fn add(&mut self, bodies: Vec<(Frame, Bytes)>) -> io::Result<Vec<Entry>> {
+    fn add(&mut self, bodies: &[(Frame, Bytes)]) -> io::Result<Vec<Entry>> {
         let content: usize = bodies.iter().map(|(_, bytes)| bytes.len() + SEAL_BYTES as usize).sum();
         let mut out = Vec::with_capacity(content + (1 + self.entries.len() + bodies.len()) * 40);
         if self.end == 0 {
