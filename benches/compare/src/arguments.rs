@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// Messages of a large mailbox, instead of the scale's.
     #[arg(long, value_name = "N")]
     large: Option<usize>,
+    /// Connections that idle, instead of the scale's.
+    #[arg(long, value_name = "N")]
+    idle: Option<usize>,
     /// IMAP over TLS on all servers, in all rows; plain text on all when it is not given.
     #[arg(long)]
     tls: bool,
@@ -55,7 +58,8 @@ impl Arguments {
             _ => Scale::FULL,
         };
         let large = self.large.unwrap_or(scale.large).max(scale.small);
-        Scale { rounds: self.rounds.unwrap_or(scale.rounds).max(1), large, ..scale }
+        let idle = self.idle.unwrap_or(scale.idle).max(1);
+        Scale { rounds: self.rounds.unwrap_or(scale.rounds).max(1), large, idle, ..scale }
     }
 
     /// How IMAP is spoken.

@@ -110,9 +110,15 @@ pub(crate) fn number(name: &[u8]) -> Option<u32> {
     Some(at as u32)
 }
 
+/// Whether all fields of a name are among the lines: `known` is how many names were known when they were written.
+pub(crate) fn is_whole(name: &[u8], known: u32, left_out: u64) -> bool {
+    number(name).is_some_and(|at| at < known && left_out & (1 << at) == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::searched::Searched;
     use crate::summary::Summary;
 
     #[test]
@@ -123,7 +129,8 @@ mod tests {
         assert_eq!(summary.header_fields(&["SUBJECT", "cc"]).unwrap(), b"Subject: s\r\n\r\n");
         assert_eq!(summary.header_fields(&["subject", "references"]), None);
         assert_eq!(summary.header_fields(&["x-own"]), None);
-        assert_eq!(summary.header_lines(b"references"), None);
+        let searched = Searched::decode(summary.encode()).unwrap();
+        assert_eq!(searched.header_lines(b"references"), None);
     }
 
     #[test]

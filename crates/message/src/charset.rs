@@ -30,6 +30,15 @@ pub(crate) fn decode_lossy(label: Option<&str>, bytes: &[u8]) -> String {
     text
 }
 
+/// Whether ASCII is what it looks like in a charset: not so in UTF-16, UTF-7 and ISO-2022-JP.
+pub(crate) fn keeps_ascii(label: Option<&str>) -> bool {
+    match label.and_then(Charset::of) {
+        None | Some(Charset::Ascii) => true,
+        Some(Charset::Known(encoding)) => encoding.is_ascii_compatible(),
+        Some(Charset::Whole(_)) => false,
+    }
+}
+
 enum Charset {
     Ascii,
     Known(&'static Encoding),

@@ -1,9 +1,10 @@
 //! Encoded words (RFC 2047): header text as a person reads it.
 
-use crate::binary::hex_value;
+use crate::binary::{TransferDecoder, hex_value};
 use crate::charset::decode_lossy;
 use crate::header::unfold;
-use memchr::{memchr, memmem};
+use crate::part::TransferEncoding;
+use memchr::{memchr, memchr_iter, memmem};
 use std::borrow::Cow;
 
 /// A header value on one line with its encoded words decoded. What is none stays as it stands; raw 8-bit bytes are
@@ -15,16 +16,22 @@ pub fn decode(value: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// Where the next `=?` is.
+fn word_start(line: &[u8], from: usize) -> Option<usize> {
+    memchr_iter(b'=', &line[from..]).map(|at| from + at).find(|at| line.get(at + 1) == Some(&b'?'))
+}
+
 fn decode_line(line: &[u8]) -> Cow<'_, str> {
-    if memmem::find(line, b"=?").is_none() {
+    if word_start(line, 0).is_none() {
         return match std::str::from_utf8(line) {
             Ok(text) => Cow::Borrowed(text),
             Err(_) => Cow::Owned(decode_lossy(None, line)),
         };
     }
     let mut decoded = Decoded::default();
+    decoded.text.reserve(line.len());
     let (mut done, mut from, mut barren) = (0, 0, 0);
-    while let Some(at) = memmem::find(&line[from..], b"=?").map(|at| from + at) {
+    while let Some(at) = word_start(line, from) {
         match Word::parse(line, at, &mut barren) {
             Some((word, end)) => {
                 decoded.plain(&line[done..at]);
@@ -76,11 +83,13 @@ impl<'a> Word<'a> {
         Some((Self { charset, is_base64, text: &line[text_start..text_end] }, text_end + 2))
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    /// What it stands for, in its charset.
+    fn decode(&self, bytes: &mut Vec<u8>) {
         if self.is_base64 {
-            return crate::binary::decode(crate::part::TransferEncoding::Base64, self.text);
+            let mut decoder = TransferDecoder::new(TransferEncoding::Base64);
+            decoder.push(self.text, bytes);
+            return decoder.finish(bytes);
         }
-        let mut bytes = Vec::with_capacity(self.text.len());
         let mut rest = self.text;
         while let Some((&byte, after)) = rest.split_first() {
             rest = after;
@@ -93,7 +102,6 @@ impl<'a> Word<'a> {
                 _ => bytes.push(byte),
             }
         }
-        bytes
     }
 }
 
@@ -112,7 +120,10 @@ impl<'a> Decoded<'a> {
             return;
         }
         self.flush();
-        self.text.push_str(&decode_lossy(None, plain));
+        match std::str::from_utf8(plain) {
+            Ok(plain) => self.text.push_str(plain),
+            Err(_) => self.text.push_str(&decode_lossy(None, plain)),
+        }
     }
 
     fn word(&mut self, word: &Word<'a>) {
@@ -120,14 +131,22 @@ impl<'a> Decoded<'a> {
             self.flush();
         }
         self.charset = Some(word.charset);
-        self.bytes.extend_from_slice(&word.bytes());
+        word.decode(&mut self.bytes);
     }
 
     fn flush(&mut self) {
-        if let Some(charset) = self.charset.take() {
-            let label = std::str::from_utf8(charset).ok();
-            self.text.push_str(&decode_lossy(label, &std::mem::take(&mut self.bytes)));
+        let Some(charset) = self.charset.take() else { return };
+        match std::str::from_utf8(&self.bytes) {
+            // What most words are; a byte order mark is the decoder's matter.
+            Ok(text) if charset.eq_ignore_ascii_case(b"utf-8") && !text.starts_with('\u{feff}') => {
+                self.text.push_str(text);
+            }
+            _ => {
+                let label = std::str::from_utf8(charset).ok();
+                self.text.push_str(&decode_lossy(label, &self.bytes));
+            }
         }
+        self.bytes.clear();
     }
 }
 

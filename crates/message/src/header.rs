@@ -3,7 +3,7 @@
 //! A header may be anything: lines without a colon are fields without a name, a lone CR is a byte like others, and a
 //! line ends at LF whether or not a CR stands before it.
 
-use memchr::memchr;
+use memchr::{memchr, memchr3};
 use std::borrow::Cow;
 
 /// One field with the lines it folds over.
@@ -17,7 +17,15 @@ pub struct Field<'a> {
     pub value: &'a [u8],
 }
 
-impl Field<'_> {
+impl<'a> Field<'a> {
+    fn of(raw: &'a [u8]) -> Self {
+        let text = without_line_end(raw);
+        match memchr(b':', text) {
+            Some(colon) => Self { raw, name: text[..colon].trim_ascii_end(), value: &text[colon + 1..] },
+            None => Self { raw, name: &[], value: text },
+        }
+    }
+
     /// Whether it has this name, in any case.
     pub fn is(&self, name: &[u8]) -> bool {
         !name.is_empty() && self.name.eq_ignore_ascii_case(name)
@@ -40,12 +48,9 @@ impl<'a> Fields<'a> {
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
-}
 
-impl<'a> Iterator for Fields<'a> {
-    type Item = Field<'a>;
-
-    fn next(&mut self) -> Option<Field<'a>> {
+    /// The next field's bytes.
+    fn next_raw(&mut self) -> Option<&'a [u8]> {
         if self.rest.is_empty() || is_blank(&self.rest[..line_end(self.rest)]) {
             return None;
         }
@@ -55,12 +60,29 @@ impl<'a> Iterator for Fields<'a> {
         }
         let (raw, rest) = self.rest.split_at(end);
         self.rest = rest;
-        let text = without_line_end(raw);
-        Some(match memchr(b':', text) {
-            Some(colon) => Field { raw, name: text[..colon].trim_ascii_end(), value: &text[colon + 1..] },
-            None => Field { raw, name: &[], value: text },
-        })
+        Some(raw)
     }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        self.next_raw().map(Field::of)
+    }
+}
+
+/// The values of all fields of this name, in any case: those that [`Fields`] finds, without a look into the others.
+pub fn values<'a>(raw_header: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    // No field has such a name.
+    let nobodys = name.is_empty() || name.contains(&b':') || name.trim_ascii_end() != name;
+    let mut fields = Fields::of(if nobodys { &[] } else { raw_header });
+    std::iter::from_fn(move || fields.next_raw()).filter_map(move |raw| {
+        let (begin, rest) = raw.split_at_checked(name.len())?;
+        let value =
+            begin.eq_ignore_ascii_case(name).then(|| rest.trim_ascii_start().strip_prefix(b":"))??;
+        Some(without_line_end(value))
+    })
 }
 
 /// How long the first line is, its line end included.
@@ -118,7 +140,7 @@ fn keep(raw_header: &[u8], wanted: impl Fn(&Field<'_>) -> bool) -> Vec<u8> {
 /// carry; white space around it trimmed.
 pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
     let value = value.trim_ascii();
-    if value.iter().all(|byte| !matches!(byte, b'\r' | b'\n' | 0)) {
+    if memchr3(b'\r', b'\n', 0, value).is_none() {
         return Cow::Borrowed(value);
     }
     Cow::Owned(value.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n' | 0)).collect())
@@ -138,6 +160,18 @@ mod tests {
         assert_eq!(unfold(fields[1].value).as_ref(), b"one\ttwo");
         assert_eq!((fields[2].name, fields[2].value), (&b""[..], &b"no colon"[..]));
         assert!(fields[3].is(b"TO"));
+    }
+
+    #[test]
+    fn values_are_those_of_the_fields() {
+        let odd = b"a: 1\r\nA : 2\r\na\r\n : 3\r\nab: 4\r\na b: 5\r\n:6\r\na\r\na:\r\n\t7\r\na:8\n\na: 9";
+        for header in [HEADER, odd, b"", b"a", b"a:", b"\r\na: 1"] {
+            for name in ["a", "A", "to", "subject", "no", "a b", "a:", "a ", "", ":", "no colon", "a\r\n"] {
+                let name = name.as_bytes();
+                let fields = Fields::of(header).filter(|field| field.is(name)).map(|field| field.value);
+                assert!(values(header, name).eq(fields), "{:?}", name.escape_ascii());
+            }
+        }
     }
 
     #[test]

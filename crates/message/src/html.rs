@@ -2,7 +2,7 @@
 //! references decoded. A small state machine over pieces, not a parser: layout does not matter here.
 
 use mail_parser::decoders::html::add_html_token;
-use memchr::memchr3;
+use memchr::{memchr, memchr3};
 
 /// Names of elements whose content is not text.
 const HIDDEN: [&str; 4] = ["script", "style", "head", "title"];
@@ -41,22 +41,31 @@ impl TextOfHtml {
     /// Takes one more piece, and hands on the text in it.
     pub(crate) fn push(&mut self, piece: &str, mut hand_on: impl FnMut(&str)) {
         let mut rest = piece;
-        while let Some(c) = rest.chars().next() {
-            if self.state == State::Text {
-                let plain = memchr3(b'<', b'&', b'\0', rest.as_bytes()).unwrap_or(rest.len());
-                if plain > 0 {
-                    if self.hidden.is_none() {
-                        self.out.push_str(&rest[..plain]);
-                    }
-                    rest = &rest[plain..];
-                    continue;
-                }
+        loop {
+            let (plain, after) = rest.split_at(self.plain(rest.as_bytes()));
+            if self.state == State::Text && self.hidden.is_none() {
+                self.out.push_str(plain);
             }
+            rest = after;
+            let Some(c) = rest.chars().next() else { break };
             self.step(c);
             rest = &rest[c.len_utf8()..];
         }
         hand_on(&self.out);
         self.out.clear();
+    }
+
+    /// How many bytes leave the state as it is.
+    fn plain(&self, rest: &[u8]) -> usize {
+        let next = match self.state {
+            State::Text => memchr3(b'<', b'&', b'\0', rest),
+            State::Quoted(quote) => memchr(quote as u8, rest),
+            State::Tag if self.held.len() >= TAG_BYTES_MAX => {
+                rest.iter().position(|byte| matches!(byte, b'>' | b'<' | b'"' | b'\''))
+            }
+            State::Reference | State::Tag | State::Comment(_) => Some(0),
+        };
+        next.unwrap_or(rest.len())
     }
 
     fn step(&mut self, c: char) {

@@ -27,6 +27,7 @@ pub mod part;
 mod preview;
 mod render;
 pub mod search;
+pub mod searched;
 pub mod section;
 mod structure;
 pub mod summary;

@@ -4,11 +4,12 @@
 //! reduced to its text. Text flows through in pieces: a part of 50 MB is searched within a few hundred KiB.
 
 use crate::binary::{PIECE_BYTES, TransferDecoder};
-use crate::charset::TextDecoder;
+use crate::charset::{TextDecoder, keeps_ascii};
 use crate::encoded_word;
-use crate::header::{Field, Fields};
+use crate::header::{self, Field, Fields};
 use crate::html::TextOfHtml;
 use crate::part::{Part, TransferEncoding};
+use crate::searched::Searched;
 use crate::summary::{Summary, SummaryError};
 use icu_casemap::CaseMapper;
 use memchr::memmem::Finder;
@@ -45,11 +46,11 @@ impl Needle {
     /// Whether any field of this name holds it, decoded: `SEARCH HEADER name text`, FROM, SUBJECT …. An empty needle
     /// asks only whether there is such a field (RFC 9051 §6.4.4). `raw_headers` may be a summary's cached lines.
     pub fn matches_header(&self, raw_headers: &[u8], name: &[u8]) -> bool {
-        Fields::of(raw_headers).any(|field| field.is(name) && self.matches_value(&field))
+        header::values(raw_headers, name).any(|value| self.matches_decoded(value))
     }
 
     /// [`Self::matches_header`] from the summary alone; `None` when only the header itself can tell.
-    pub fn matches_cached_header(&self, summary: &Summary, name: &[u8]) -> Option<bool> {
+    pub fn matches_cached_header(&self, summary: &Searched, name: &[u8]) -> Option<bool> {
         summary.header_lines(name).map(|lines| self.matches_header(lines, name))
     }
 
@@ -59,7 +60,7 @@ impl Needle {
     /// If the summary's part tree is damaged.
     pub fn matches_body(&self, message: &[u8], summary: &Summary) -> Result<bool, SummaryError> {
         let tree = summary.parts()?;
-        Ok(tree.parts().iter().any(|part| part.is_text() && self.matches_part(message, part)))
+        Ok(self.matches_any_text(message, tree.parts()))
     }
 
     /// `SEARCH TEXT`: as [`Self::matches_body`], and every header: the message's, its parts', attached messages'.
@@ -69,17 +70,29 @@ impl Needle {
     pub fn matches_text(&self, message: &[u8], summary: &Summary) -> Result<bool, SummaryError> {
         let tree = summary.parts()?;
         let in_header = |part: &Part| self.matches_any_header(slice(message, &part.header));
-        Ok(tree.parts().iter().any(in_header) || self.matches_body(message, summary)?)
+        Ok(tree.parts().iter().any(in_header) || self.matches_any_text(message, tree.parts()))
     }
 
     /// Whether any field holds it, its name included: a header as a whole, for TEXT.
     pub fn matches_any_header(&self, raw_headers: &[u8]) -> bool {
-        Fields::of(raw_headers)
-            .any(|field| self.matches_value(&field) || self.matches_str(&encoded_word::decode(field.raw)))
+        Fields::of(raw_headers).any(|field| self.matches_field(&field))
     }
 
-    fn matches_value(&self, field: &Field<'_>) -> bool {
-        self.matches_str(&encoded_word::decode(bounded(field.value)))
+    /// The text of most values is a part of their fields'. Not so where 8-bit bytes of the name change how all of it is
+    /// decoded, or where an encoded word, which always has a question mark, begins before the colon.
+    fn matches_field(&self, field: &Field<'_>) -> bool {
+        let name_bytes = field.raw.len() - field.value.len();
+        let raw = &field.raw[..field.raw.len().min(name_bytes + FIELD_BYTES_MAX)];
+        let is_plain = raw.is_ascii() && !raw.contains(&b'?');
+        self.matches_str(&encoded_word::decode(raw)) || (!is_plain && self.matches_decoded(field.value))
+    }
+
+    fn matches_decoded(&self, value: &[u8]) -> bool {
+        self.matches_str(&encoded_word::decode(bounded(value)))
+    }
+
+    fn matches_any_text(&self, message: &[u8], parts: &[Part]) -> bool {
+        parts.iter().any(|part| part.is_text() && self.matches_part(message, part))
     }
 
     /// One part's text; as it stands if what is labelled base64 is not.
@@ -92,6 +105,11 @@ impl Needle {
 
     /// Content, decoded piece by piece.
     fn matches_content(&self, content: &[u8], part: &Part, encoding: TransferEncoding) -> bool {
+        let is_bare = matches!(encoding, TransferEncoding::Identity | TransferEncoding::Unknown);
+        let changes_nothing = is_bare && !part.is_html() && keeps_ascii(part.charset.as_deref());
+        if changes_nothing && self.is_short() && content.is_ascii() {
+            return self.matches_ascii(content);
+        }
         let mut transfer = TransferDecoder::new(encoding);
         let mut charset = TextDecoder::new(part.charset.as_deref());
         let mut html = (part.is_html()).then(TextOfHtml::default);
@@ -120,13 +138,18 @@ impl Needle {
         false
     }
 
+    /// Whether text is searched for it without being copied whole.
+    fn is_short(&self) -> bool {
+        self.finder.needle().len() <= STACK_BYTES / 2
+    }
+
     /// ASCII text is folded by putting it in capitals, in a buffer on the stack: nothing is allocated.
     fn matches_ascii(&self, text: &[u8]) -> bool {
         let needle_bytes = self.finder.needle().len();
         if !self.is_ascii || needle_bytes > text.len() {
             return false;
         }
-        if needle_bytes > STACK_BYTES / 2 {
+        if !self.is_short() {
             return self.finder.find(&text.to_ascii_uppercase()).is_some();
         }
         let mut buffer = [0; STACK_BYTES];
@@ -162,16 +185,19 @@ pub(crate) fn slice<'a>(message: &'a [u8], range: &std::ops::Range<u64>) -> &'a 
 /// RFC 5051 §2: each character to titlecase, then to its full compatibility decomposition. Characters are taken one by
 /// one, so text may be folded in pieces.
 fn fold(text: &str, folded: &mut Vec<u8>) {
-    if text.is_ascii() {
-        folded.extend(text.bytes().map(|byte| byte.to_ascii_uppercase()));
-        return;
-    }
-    let mapper = CaseMapper::new();
-    let mut utf8 = [0; 4];
-    for c in text.chars() {
+    let (mapper, mut utf8) = (CaseMapper::new(), [0; 4]);
+    let mut rest = text;
+    loop {
+        let ascii = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
+        let start = folded.len();
+        folded.extend_from_slice(&rest.as_bytes()[..ascii]);
+        folded[start..].make_ascii_uppercase(); // which is all that the maps do to it
+        let mut others = rest[ascii..].chars();
+        let Some(c) = others.next() else { return };
         decompose_compatible(mapper.simple_titlecase(c), |part| {
             folded.extend_from_slice(part.encode_utf8(&mut utf8).as_bytes());
         });
+        rest = others.as_str();
     }
 }
 

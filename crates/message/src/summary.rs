@@ -148,14 +148,9 @@ impl Summary {
     /// The answer to `HEADER.FIELDS (names)` of the whole message, bytes exact, with the blank line; `None` when only
     /// the header itself can tell (a name that is not cached, or a field that was too large).
     pub fn header_fields<N: AsRef<[u8]>>(&self, names: &[N]) -> Option<Vec<u8>> {
-        let certain = names.iter().all(|name| self.is_cached(name.as_ref()));
+        let Stored { names_known, names_left_out, .. } = self.stored;
+        let certain = names.iter().all(|name| cached::is_whole(name.as_ref(), names_known, names_left_out));
         certain.then(|| crate::header::select(&self.stored.headers, names))
-    }
-
-    /// Raw header lines that certainly hold every field of this name, for SEARCH: what they lack the message lacks.
-    /// `None` when only the header itself can tell.
-    pub fn header_lines(&self, name: &[u8]) -> Option<&Bytes> {
-        self.is_cached(name).then_some(&self.stored.headers)
     }
 
     /// The raw value of the first field of this name, still folded and encoded. Only what is cached is found.
@@ -169,25 +164,14 @@ impl Summary {
         Some(String::from_utf8_lossy(&value).into_owned())
     }
 
-    /// The Date field, for SENTBEFORE, SENTON, SENTSINCE and SORT; `None` if it is missing or unreadable.
+    /// The Date field, for SORT; `None` if it is missing or unreadable.
     pub fn sent_date(&self) -> Option<InternalDate> {
         let zone_minutes = self.stored.sent_zone_minutes as i16;
         self.stored.sent_seconds.map(|seconds| InternalDate { seconds, zone_minutes })
     }
 
-    /// The day of [`Self::sent_date`] since 1970-01-01, disregarding time and zone as RFC 9051 §6.4.4 wants.
-    pub fn sent_day(&self) -> Option<i64> {
-        let date = self.sent_date()?;
-        Some(date.seconds.saturating_add(i64::from(date.zone_minutes) * 60).div_euclid(86_400))
-    }
-
     /// The beginning of the text, at most 200 characters (RFC 8970 §3.1); empty if there is none.
     pub fn preview(&self) -> &[u8] {
         &self.stored.preview
-    }
-
-    fn is_cached(&self, name: &[u8]) -> bool {
-        cached::number(name)
-            .is_some_and(|at| at < self.stored.names_known && self.stored.names_left_out & (1 << at) == 0)
     }
 }

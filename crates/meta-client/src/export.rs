@@ -5,9 +5,9 @@ use buzon_proto::pb::mail::v1::ExportAccountRequest;
 use buzon_types::id::GroupId;
 use bytes::Bytes;
 
+use crate::calls::Mail;
 use crate::error::MetaError;
 use crate::meta::Meta;
-use crate::read::client;
 
 /// See [`Meta::export_account`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +32,7 @@ impl Meta {
         cursor: Bytes,
     ) -> Result<ExportedPage, MetaError> {
         let request = ExportAccountRequest { group: group.0, step: Some(step.into()), cursor };
-        let answer = self.ask(group, |transport| {
-            let request = request.clone();
-            async move { Ok(client(transport).export_account(request).await?.into_inner()) }
-        });
+        let answer = self.ask(group, |transport| Mail::of(transport).export_account(request.clone()));
         let answer = answer.await?;
         let rows = answer.rows.unwrap_or_default().try_into()?;
         Ok(ExportedPage { rows, cursor: answer.cursor, round_messages: answer.round_messages })

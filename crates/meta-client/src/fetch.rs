@@ -2,18 +2,20 @@
 
 use buzon_model::read::{Columns, MessageRead, ReadAt, Summaries};
 use buzon_model::reply::Rejection;
+use buzon_proto::columns;
 use buzon_proto::pb::mail::v1 as pb;
 use buzon_proto::status::{CallError, ErrorCode, WriteOutcome};
+use buzon_proto::wire::WireError;
 use buzon_types::id::MailboxId;
 use buzon_types::uid::Uid;
 use buzon_types::uid_set::UidSet;
-use futures::stream::{self, BoxStream, StreamExt};
-use tonic::Streaming;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::account::AccountHandle;
+use crate::calls::Mail;
 use crate::error::MetaError;
 use crate::meta::Meta;
-use crate::read::client;
+use crate::transport::Answers;
 
 /// Moves during one reading that are followed: each takes longer than most readings.
 const RESUMED_MAX: u32 = 3;
@@ -57,7 +59,7 @@ impl Meta {
         uids: &UidSet,
         columns: &Columns,
         at: ReadAt,
-    ) -> Result<Streaming<pb::FetchResponse>, MetaError> {
+    ) -> Result<Answers<pb::FetchResponse>, MetaError> {
         self.following(of, at, |of, at| async move { self.fetch_here(&of, mailbox, uids, columns, at).await })
             .await
     }
@@ -69,7 +71,7 @@ impl Meta {
         uids: &UidSet,
         columns: &Columns,
         at: ReadAt,
-    ) -> Result<Streaming<pb::FetchResponse>, MetaError> {
+    ) -> Result<Answers<pb::FetchResponse>, MetaError> {
         let request = pb::FetchRequest {
             group: of.shard.0,
             mailbox: Some(of.mailbox(mailbox).into()),
@@ -80,10 +82,12 @@ impl Meta {
                 Summaries::Of(uids) => Some(uids.into()),
                 Summaries::None | Summaries::All => None,
             },
+            columns: false,
         };
         self.ask(of.shard, |transport| {
-            let request = request.clone();
-            async move { Ok(client(transport).fetch(request).await?.into_inner()) }
+            // Where nothing is encoded, columns would have to be made, and taken apart again.
+            let columns = transport.local.is_none();
+            Mail::of(transport).fetch(pb::FetchRequest { columns, ..request.clone() })
         })
         .await
     }
@@ -97,7 +101,7 @@ struct Reading {
     /// Of these the messages have not come yet.
     left: UidSet,
     columns: Columns,
-    stream: Streaming<pb::FetchResponse>,
+    stream: Answers<pb::FetchResponse>,
     resumed: u32,
 }
 
@@ -121,14 +125,21 @@ async fn next(reading: Option<Reading>) -> Option<(Chunk, Option<Reading>)> {
     }
 }
 
+/// However the node sends them.
+fn messages(chunk: pb::FetchResponse) -> Result<Vec<MessageRead>, WireError> {
+    match chunk.columns {
+        Some(columns) => columns::messages(columns),
+        None => chunk.messages.into_iter().map(MessageRead::try_from).collect(),
+    }
+}
+
 impl Reading {
     async fn chunk(&mut self) -> Result<Option<Vec<MessageRead>>, MetaError> {
         let deadline = self.meta.inner.options.deadlines.total;
-        let error = match tokio::time::timeout(deadline, self.stream.message()).await {
+        let error = match tokio::time::timeout(deadline, self.stream.try_next()).await {
             Ok(Ok(None)) => return Ok(None),
             Ok(Ok(Some(chunk))) => {
-                let messages: Vec<MessageRead> =
-                    chunk.messages.into_iter().map(MessageRead::try_from).collect::<Result<_, _>>()?;
+                let messages = messages(chunk)?;
                 if let Some(last) = messages.last() {
                     self.left = self.left.difference(&UidSet::from(Uid::MIN..=last.row.uid));
                 }

@@ -10,7 +10,6 @@ use buzon_model::read::{At, Topology};
 use buzon_model::reply::{Outcome, Rejection, Reply};
 use buzon_proto::pb::log::v1 as pb;
 use buzon_proto::pb::mail::v1::ProposeRequest;
-use buzon_proto::pb::mail::v1::mail_service_client::MailServiceClient;
 use buzon_proto::status::{CallError, ErrorCode, WriteOutcome};
 use buzon_tls::connect::{AddressError, Connector};
 use buzon_types::id::{GroupId, LogIndex};
@@ -23,12 +22,13 @@ use tonic::transport::Endpoint;
 
 pub use crate::retry::Deadlines;
 
+use crate::calls::Mail;
 use crate::error::MetaError;
 use crate::homes::Homes;
 use crate::retry::Retry;
 use crate::router::{Node, Router};
 use crate::session::Session;
-use crate::transport::Transport;
+use crate::transport::{Local, Transport};
 use crate::watch::Feeds;
 
 /// Room in an entry for time and request id beside the command.
@@ -84,8 +84,8 @@ struct Group {
 
 impl Meta {
     /// Calls the services in this process, without sockets.
-    pub fn in_process(routes: Routes, options: Options) -> Self {
-        Self::with_transport(Transport::in_process(routes), options)
+    pub fn in_process(routes: Routes, local: Local, options: Options) -> Self {
+        Self::with_transport(Transport::local(routes, local), options)
     }
 
     /// Asks nodes over HTTP/2, connecting when first needed. Leader hints are matched with the endpoints'
@@ -260,7 +260,7 @@ impl Meta {
                 request: id().map(Into::into),
                 command: Some(command.clone()),
             };
-            async move { Ok(MailServiceClient::new(transport).propose(request).await?.into_inner()) }
+            Mail::of(transport).propose(request)
         });
         let answer = answer.await?;
         let outcome = answer.outcome.ok_or_else(MetaError::unexpected_reply)?;

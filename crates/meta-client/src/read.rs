@@ -6,24 +6,21 @@ use buzon_model::read::{At, CredentialRead, MailboxDelta, MailboxList, OpenedMai
 use buzon_model::reply::FlagState;
 use buzon_model::row::{MailboxRow, PlacementRow};
 use buzon_proto::pb::directory::v1::ResolveRequest;
-use buzon_proto::pb::directory::v1::directory_service_client::DirectoryServiceClient;
 use buzon_proto::pb::mail::v1 as pb;
-use buzon_proto::pb::mail::v1::mail_service_client::MailServiceClient;
 use buzon_proto::pb::mail::v1::open_mailbox_request::Mailbox as Which;
 use buzon_proto::wire::WireError;
 use buzon_types::address::Address;
 use buzon_types::id::{DIRECTORY, LogIndex, MailboxId};
 use buzon_types::mailbox_name::MailboxName;
 use buzon_types::uid_set::UidSet;
+use futures::TryStreamExt;
 use tonic::Status;
 
 use crate::account::AccountHandle;
+use crate::calls::{Directory, Mail};
 use crate::error::MetaError;
 use crate::meta::{Deadlines, Meta};
-use crate::transport::Transport;
 
-/// The largest message a node may send: UIDs of a mailbox of the largest size, every other one missing.
-pub(crate) const RESPONSE_BYTES_MAX: usize = 16 << 20;
 /// A directory that does not answer by then has no leader, most likely.
 const DIRECTORY_TIME_MAX: Duration = Duration::from_millis(700);
 /// Mailboxes or subscriptions one answer may hold: what the model allows, with room.
@@ -61,7 +58,7 @@ impl Meta {
             ResolveRequest { address: address.to_string(), read: Some(ReadAt::Linearizable.into()) };
         let answer = self.ask_within(deadlines, DIRECTORY, |transport| {
             let request = request.clone();
-            async move { Ok(DirectoryServiceClient::new(transport).resolve(request).await?.into_inner()) }
+            async move { Directory::of(transport).resolve(request).await }
         });
         let placement = answer.await?.placement.map(PlacementRow::try_from).transpose()?;
         Ok(placement.map(Into::into))
@@ -71,10 +68,9 @@ impl Meta {
     async fn resolve_anywhere(&self, address: &Address) -> Option<AccountHandle> {
         let request = ResolveRequest { address: address.to_string(), read: Some(ReadAt::Local.into()) };
         for node in self.inner.router.nodes() {
-            let mut client = DirectoryServiceClient::new(node.transport);
-            let answer = tokio::time::timeout(DIRECTORY_TIME_MAX, client.resolve(request.clone())).await;
-            if let Ok(Ok(answer)) = answer
-                && let Some(placement) = answer.into_inner().placement
+            let asked = Directory::of(node.transport).resolve(request.clone());
+            if let Ok(Ok(answer)) = tokio::time::timeout(DIRECTORY_TIME_MAX, asked).await
+                && let Some(placement) = answer.placement
                 && let Ok(placement) = PlacementRow::try_from(placement)
             {
                 return Some(placement.into());
@@ -93,9 +89,7 @@ impl Meta {
 
     async fn credential_here(&self, of: &AccountHandle, at: ReadAt) -> Result<At<CredentialRead>, MetaError> {
         let request = account_request(of, at);
-        let answer = self.ask(of.shard, |transport| async move {
-            Ok(client(transport).credential(request).await?.into_inner())
-        });
+        let answer = self.ask(of.shard, |transport| Mail::of(transport).credential(request));
         let answer = answer.await?;
         Ok(At { index: LogIndex(answer.index), value: answer.try_into()? })
     }
@@ -110,9 +104,7 @@ impl Meta {
 
     async fn usage_here(&self, of: &AccountHandle, at: ReadAt) -> Result<At<UsageRead>, MetaError> {
         let request = account_request(of, at);
-        let answer = self.ask(of.shard, |transport| async move {
-            Ok(client(transport).usage(request).await?.into_inner())
-        });
+        let answer = self.ask(of.shard, |transport| Mail::of(transport).usage(request));
         let answer = answer.await?;
         Ok(At { index: LogIndex(answer.index), value: answer.try_into()? })
     }
@@ -132,9 +124,9 @@ impl Meta {
     ) -> Result<At<MailboxList>, MetaError> {
         let request = account_request(of, at);
         let pages = self.ask(of.shard, |transport| async move {
-            let mut stream = client(transport).list_mailboxes(request).await?.into_inner();
+            let mut stream = Mail::of(transport).list_mailboxes(request).await?;
             let mut all = pb::ListMailboxesResponse::default();
-            while let Some(page) = stream.message().await? {
+            while let Some(page) = stream.try_next().await? {
                 all.index = page.index;
                 all.mailboxes.extend(page.mailboxes);
                 all.subscriptions.extend(page.subscriptions);
@@ -201,10 +193,7 @@ impl Meta {
             read: Some(at.into()),
             mailbox: Some(which),
         };
-        let answer = self.ask(of.shard, |transport| {
-            let request = request.clone();
-            async move { Ok(client(transport).open_mailbox(request).await?.into_inner()) }
-        });
+        let answer = self.ask(of.shard, |transport| Mail::of(transport).open_mailbox(request.clone()));
         let answer = answer.await?;
         let value = answer.mailbox.map(OpenedMailbox::try_from).transpose()?;
         Ok(At { index: LogIndex(answer.index), value })
@@ -235,10 +224,7 @@ impl Meta {
             read: Some(at.into()),
             name: name.to_string(),
         };
-        let answer = self.ask(of.shard, |transport| {
-            let request = request.clone();
-            async move { Ok(client(transport).get_mailbox(request).await?.into_inner()) }
-        });
+        let answer = self.ask(of.shard, |transport| Mail::of(transport).get_mailbox(request.clone()));
         let answer = answer.await?;
         let value = answer.mailbox.map(MailboxRow::try_from).transpose()?;
         Ok(At { index: LogIndex(answer.index), value })
@@ -268,9 +254,7 @@ impl Meta {
             mailbox: Some(of.mailbox(mailbox).into()),
             read: Some(at.into()),
         };
-        let answer = self.ask(of.shard, |transport| async move {
-            Ok(client(transport).deleted_uids(request).await?.into_inner())
-        });
+        let answer = self.ask(of.shard, |transport| Mail::of(transport).deleted_uids(request));
         let answer = answer.await?;
         let uids = answer.uids.ok_or(WireError::new("deleted_uids_response.uids"))?;
         Ok(At { index: LogIndex(answer.index), value: uids.try_into()? })
@@ -304,11 +288,11 @@ impl Meta {
             read: Some(at.into()),
         };
         let answer = self.ask(of.shard, |transport| async move {
-            let mut stream = client(transport).changes(request).await?.into_inner();
+            let mut stream = Mail::of(transport).changes(request).await?;
             let ended = || Status::unavailable("stream of changes ended early");
-            let first = stream.message().await?.ok_or_else(ended)?;
+            let first = stream.try_next().await?.ok_or_else(ended)?;
             let (index, mut delta) = (first.index, MailboxDelta::try_from(first)?);
-            while let Some(page) = stream.message().await? {
+            while let Some(page) = stream.try_next().await? {
                 bounded(delta.messages.len() + page.messages.len(), CHANGED_MESSAGES_MAX)?;
                 for message in page.messages {
                     delta.messages.push(FlagState::try_from(message)?);
@@ -318,10 +302,6 @@ impl Meta {
         });
         answer.await
     }
-}
-
-pub(crate) fn client(transport: Transport) -> MailServiceClient<Transport> {
-    MailServiceClient::new(transport).max_decoding_message_size(RESPONSE_BYTES_MAX)
 }
 
 fn account_request(of: &AccountHandle, at: ReadAt) -> pb::AccountRequest {

@@ -8,7 +8,7 @@ use buzon_proto::pb::directory::v1::directory_service_client::DirectoryServiceCl
 use buzon_proto::status::{CallError, ErrorCode};
 use buzon_types::id::LogIndex;
 
-use crate::read::RESPONSE_BYTES_MAX;
+use crate::calls::RESPONSE_BYTES_MAX;
 use crate::transport::Transport;
 
 /// The nodes and shards that this node knows of. With [`ReadAt::Local`] any node answers, also while the directory has

@@ -22,8 +22,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use crate::account::AccountHandle;
+use crate::calls::client;
 use crate::meta::Meta;
-use crate::read::client;
 use crate::retry::backoff;
 use crate::router::Router;
 

@@ -22,7 +22,7 @@ use crate::plan::Step;
 use crate::store::OutcomeCodec;
 use async_trait::async_trait;
 use buzon_types::id::GroupId;
-use pool::{Pool, blocking, connect};
+use pool::{Pool, blocking, connect, connect_writer};
 use session::SqliteSession;
 
 /// Readers at the same time; reads are short.
@@ -84,15 +84,15 @@ impl Sqlite {
     async fn open(options: &SqliteOptions) -> Result<Self, StoreError> {
         let path = options.path.clone();
         let migrated = blocking(move || {
-            let mut connection = connect(&path)?;
+            let mut connection = connect_writer(&path)?;
             migrate::sqlite(&mut connection)?;
             Ok(connection)
         });
         let migrated = migrated.await?;
         sync_folder(&options.path)?;
-        let writer = Arc::new(Pool::new(options.path.clone(), 1));
+        let writer = Arc::new(Pool::new(options.path.clone(), 1, connect_writer));
         writer.keep(migrated);
-        let readers = Pool::new(options.path.clone(), READERS_MAX);
+        let readers = Pool::new(options.path.clone(), READERS_MAX, connect);
         let durable = Arc::new(Mutex::new(durable::Durable::default()));
         let disk = disk::Disk::default();
         let known = (Arc::clone(&durable), disk.clone());

@@ -8,14 +8,13 @@ mod propose;
 mod read;
 mod watch;
 
-use std::pin::Pin;
 use std::sync::Arc;
 
+pub(crate) use buzon_meta_client::transport::Answers;
 use buzon_proto::pb::mail::v1 as pb;
 use buzon_proto::pb::mail::v1::mail_service_server::MailService;
 use buzon_proto::status::{CallError, ErrorCode};
 use buzon_types::id::GroupId;
-use futures::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::groups::{Groups, Replica};
@@ -28,9 +27,6 @@ pub(crate) struct Mail {
     pub(crate) janitor: Janitor,
     pub(crate) observer: Observer,
 }
-
-/// What streams of answers are made of.
-pub(crate) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// A group's replica here. Without one, another node has it: the caller goes on to the next.
 pub(crate) fn replica(groups: &dyn Groups, group: GroupId) -> Result<Arc<dyn Replica>, CallError> {

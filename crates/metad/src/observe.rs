@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Instant;
 
 use buzon_proto::status::CallError;
+use buzon_telemetry::TRACED;
 use buzon_telemetry::propagation::continue_trace;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
@@ -42,7 +43,7 @@ impl Observer {
         metadata: &MetadataMap,
         handler: impl Future<Output = Result<T, CallError>>,
     ) -> Result<Response<T>, Status> {
-        let span = tracing::info_span!("rpc", method);
+        let span = tracing::info_span!(target: TRACED, "rpc", method);
         continue_trace(&span, metadata.as_ref());
         let start = Instant::now();
         let answer = handler.instrument(span).await.map(Response::new).map_err(Status::from);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use buzon_consensus::node::Node;
 use buzon_meta_client::meta::Meta;
+use buzon_meta_client::transport::Local;
 use buzon_proto::pb::admin::v1::admin_service_server::AdminServiceServer;
 use buzon_proto::pb::directory::v1::directory_service_server::DirectoryServiceServer;
 use buzon_proto::pb::mail::v1::mail_service_server::MailServiceServer;
@@ -68,9 +69,14 @@ impl Server {
 
     /// MailService, DirectoryService and health: for a front end in this process.
     pub fn internal_routes(&self) -> Routes {
-        Routes::new(self.mail())
+        Routes::new(self.mail_server())
             .add_service(DirectoryServiceServer::new(self.directory()))
             .add_service(self.health_service())
+    }
+
+    /// The same services, to be called as functions.
+    pub fn local(&self) -> Local {
+        Local { mail: Arc::new(self.mail()), directory: Arc::new(self.directory()) }
     }
 
     /// What the nodes' listener serves: raft, the cluster and administration to metadata nodes, mail and directory to
@@ -82,7 +88,7 @@ impl Server {
         node.transport(METADS)
             .add_service(cluster.service())
             .add_service(InterceptedService::new(AdminServiceServer::new(admin), METADS))
-            .add_service(InterceptedService::new(self.mail(), NODES))
+            .add_service(InterceptedService::new(self.mail_server(), NODES))
             .add_service(InterceptedService::new(DirectoryServiceServer::new(self.directory()), NODES))
             .add_service(self.health_service())
     }
@@ -95,13 +101,16 @@ impl Server {
             .add_service(self.health_service())
     }
 
-    fn mail(&self) -> MailServiceServer<Mail> {
-        let mail = Mail {
+    fn mail(&self) -> Mail {
+        Mail {
             groups: Arc::clone(&self.groups),
             janitor: self.janitor.clone(),
             observer: self.observer.clone(),
-        };
-        MailServiceServer::new(mail).max_decoding_message_size(REQUEST_BYTES_MAX)
+        }
+    }
+
+    fn mail_server(&self) -> MailServiceServer<Mail> {
+        MailServiceServer::new(self.mail()).max_decoding_message_size(REQUEST_BYTES_MAX)
     }
 
     fn directory(&self) -> Directory {

@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of tasks, storage or who talks to whom. The contracts themselves are told in `proto/`.
 
+pub mod columns;
 pub mod directory;
 pub mod log;
 pub mod mail;

@@ -23,4 +23,5 @@ pub mod storm;
 mod telemetry;
 
 pub use error::TelemetryError;
+pub use logging::TRACED;
 pub use telemetry::{DURATION_BOUNDARIES_S, METRICS_CONTENT_TYPE, Telemetry, build, init};

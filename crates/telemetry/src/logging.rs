@@ -18,6 +18,9 @@ use crate::options::{Format, Options};
 /// What the exporters' own requests log and trace: exported, it would make further requests, for ever.
 const NOT_EXPORTED: &str = "h2=off,hyper=off,hyper_util=off,tonic=off,tower=off,opentelemetry=off,\
                             opentelemetry_sdk=off,opentelemetry_otlp=off";
+/// The target of spans that only traces show. Lines would be told what these are about, which costs each call a
+/// microsecond, whether or not there ever is a line: without traces such a span costs nothing.
+pub const TRACED: &str = "buzon::traced";
 
 /// The text of the filter and where it is from: `RUST_LOG` comes before the options.
 #[derive(Debug, Clone)]
@@ -39,8 +42,7 @@ impl Filter {
     }
 
     fn layer(&self, more: &str) -> Result<EnvFilter, TelemetryError> {
-        let text = if more.is_empty() { self.text.clone() } else { format!("{},{more}", self.text) };
-        EnvFilter::try_new(text).map_err(|source| TelemetryError::Filter {
+        EnvFilter::try_new(format!("{},{more}", self.text)).map_err(|source| TelemetryError::Filter {
             filter: self.text.clone(),
             origin: self.origin,
             source,
@@ -59,19 +61,22 @@ pub(crate) fn subscriber<W>(
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let exported = || filter.layer(NOT_EXPORTED);
     let traces = match traces {
         Some(provider) => {
             let tracer = provider.tracer("buzon");
-            Some(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(exported()?))
+            let filter = filter.layer(NOT_EXPORTED)?;
+            Some(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(filter))
         }
         None => None,
     };
     let logs = match logs {
-        Some(provider) => Some(OpenTelemetryTracingBridge::new(provider).with_filter(exported()?)),
+        Some(provider) => {
+            let filter = filter.layer(&format!("{NOT_EXPORTED},{TRACED}=off"))?;
+            Some(OpenTelemetryTracingBridge::new(provider).with_filter(filter))
+        }
         None => None,
     };
-    let lines = lines(format, writer).with_filter(filter.layer("")?);
+    let lines = lines(format, writer).with_filter(filter.layer(&format!("{TRACED}=off"))?);
     Ok(Registry::default().with(traces).with(logs).with(lines))
 }
 

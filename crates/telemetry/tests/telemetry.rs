@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use buzon_telemetry::export::Export;
 use buzon_telemetry::options::{Format, Options};
-use buzon_telemetry::{TelemetryError, build, propagation};
+use buzon_telemetry::{TRACED, TelemetryError, build, propagation};
 use buzon_types::secret::Secret;
 use sink::Sink;
 use tracing::{info, info_span, subscriber};
@@ -131,6 +131,30 @@ async fn a_collector_receives_spans_metrics_and_logs() {
     assert_eq!(received.logs, ["stored"]);
     assert_eq!(received.services.iter().collect::<Vec<_>>(), ["buzon-test"]);
     assert!(received.log_trace_ids.iter().eq(&received.trace_ids), "the line names its trace: {received:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_for_traces_alone_are_in_no_line_and_are_nothing_without_traces() {
+    let sink = Sink::start().await;
+    let lines = Lines::default();
+    let options = options(Format::Json);
+    let (telemetry, subscriber) = build(&options, &sink.export(), lines.make()).unwrap();
+    subscriber::with_default(subscriber, || {
+        let call = info_span!(target: TRACED, "rpc", method = "Fetch");
+        info_span!("command", tag = "a7").in_scope(|| call.in_scope(|| info!("told")));
+    });
+    telemetry.shutdown().await;
+    let line: serde_json::Value = serde_json::from_str(&lines.text()).unwrap();
+    assert_eq!(line["span"]["name"], "command");
+    assert_eq!(sink.received().spans.iter().filter(|name| *name == "rpc").count(), 1);
+    // Lines alone, and lines that are exported.
+    let exports = [Export::default(), Export { logs: sink.export().logs, ..Export::default() }];
+    for export in exports {
+        let (_telemetry, subscriber) = build(&options, &export, io::sink).unwrap();
+        subscriber::with_default(subscriber, || {
+            assert!(info_span!(target: TRACED, "rpc").is_disabled());
+        });
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

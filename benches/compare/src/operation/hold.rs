@@ -46,6 +46,7 @@ impl Hold {
     async fn turn(&self, bench: &Bench) -> anyhow::Result<Sample> {
         // What the first session of all makes the server load is not a connection's.
         let first = self.open(bench, 0).await?;
+        tokio::time::sleep(REST).await;
         let server = bench.server.as_ref();
         let (before, counters) = (tree::memory(&server.roots()?)?, Reading::take(server)?);
         let (began, mut times, mut open) = (Instant::now(), Vec::new(), Vec::new());

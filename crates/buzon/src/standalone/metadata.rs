@@ -74,7 +74,7 @@ impl Metadata {
         let metad = Metad::new(Arc::new(NodeGroups::new(node.clone(), Arc::clone(&store))), options);
         // One front-end, always the same one.
         let options = MetaOptions { owner: FRONT_END, ..MetaOptions::default() };
-        let meta = Meta::in_process(metad.internal_routes(), options);
+        let meta = Meta::in_process(metad.internal_routes(), metad.local(), options);
         Ok(Self { node, store, metad, meta })
     }
 

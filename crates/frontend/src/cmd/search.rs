@@ -19,6 +19,7 @@ use buzon_imap::response::code::Code;
 use buzon_imap::response::search::{Esearch, SearchNumbers};
 use buzon_imap::response::{Condition, Response, Status};
 use buzon_message::search::Needle;
+use buzon_message::searched::Searched;
 use buzon_message::summary::Summary;
 use buzon_model::read::{Columns, MessageRead};
 use buzon_types::id::AccountId;
@@ -43,6 +44,10 @@ const SUMMARIES_TOGETHER_MAX: u32 = 2_000;
 const SUMMARY_BYTES_TOGETHER_MAX: usize = 1 << 20;
 /// Index rows that are looked at in one go: some milliseconds with four thousand keys.
 const ROWS_TOGETHER_MAX: usize = 64;
+/// A message of no more bytes, times the keys that look at it, is searched in place: waking another thread, and being woken
+/// by it, takes as long as decoding some KiB. The oddest of messages, all short lines of 8-bit bytes, take a hundred times
+/// as long for each byte; so few of these are still a millisecond or two.
+const IN_PLACE_BYTES_MAX: u64 = 8 << 10;
 /// A search of every body of a large mailbox may take this long; clients have given up by then.
 const SEARCH_MAX: Duration = Duration::from_secs(5 * 60);
 
@@ -111,7 +116,11 @@ async fn search(ctx: &mut Ctx, body: &Search, until: Instant) -> Result<(UidSet,
     if key.stage() == Stage::View && !modseq_asked {
         return Ok((candidates, Found::default()));
     }
-    let (mut found, open) = by_rows(ctx, &key, &candidates).await?;
+    let (mut found, open) = if key.stage() <= Stage::Row || key.asks_rows() {
+        by_rows(ctx, &key, &candidates).await?
+    } else {
+        (Found::default(), candidates)
+    };
     for part in open.chunks(SUMMARIES_TOGETHER_MAX) {
         by_contents(ctx, &key, &part, until, &mut found).await?;
     }
@@ -165,16 +174,17 @@ async fn by_contents(
                 looked_at = 0;
                 tokio::task::yield_now().await;
             }
-            let summary = Summary::decode(message.summary.clone().unwrap_or_default())?;
+            let summary = Searched::decode(message.summary.clone().unwrap_or_default())?;
             match evaluate(key, &Known::summary(&message.row, &summary)) {
                 Some(true) => found.add(&message),
                 Some(false) => {}
                 None => unread.push((message, summary)),
             }
         }
-        let reader = Reader { services: &ctx.services, account: ctx.account()?.handle.account, key, until };
+        let (services, account) = (&*ctx.services, ctx.account()?.handle.account);
+        let reader = Reader { services, account, key, leaves: leaves as u64, until };
         let mut read = stream::iter(unread)
-            .map(|(message, summary)| reader.decide(message, Arc::new(summary)))
+            .map(|(message, summary)| reader.decide(message, summary))
             .buffer_unordered(BODIES_MAX);
         while let Some(hit) = read.next().await {
             if let Some(message) = hit? {
@@ -190,6 +200,7 @@ struct Reader<'a> {
     services: &'a Services,
     account: AccountId,
     key: &'a Arc<Key>,
+    leaves: u64,
     until: Instant,
 }
 
@@ -198,24 +209,28 @@ impl Reader<'_> {
     async fn decide(
         &self,
         message: MessageRead,
-        summary: Arc<Summary>,
+        searched: Searched,
     ) -> Result<Option<MessageRead>, CommandError> {
-        let all = message.row.size;
+        let size = message.row.size;
         let mut decided = None;
-        if wants_header(self.key, &Known::summary(&message.row, &summary)) {
-            decided = self.evaluate(&message, &summary, summary.header_end().min(all)).await?;
+        if wants_header(self.key, &Known::summary(&message.row, &searched)) {
+            let header = searched.header_end().min(size);
+            decided = self.evaluate(&message, searched.clone(), None, header).await?;
         }
         if decided.is_none() {
-            decided = self.evaluate(&message, &summary, all).await?;
+            let parts = Summary::decode(message.summary.clone().unwrap_or_default())?;
+            decided = self.evaluate(&message, searched, Some(parts), size).await?;
         }
         Ok((decided == Some(true)).then_some(message))
     }
 
-    /// Decides by the first bytes of a message, on a thread of its own: decoding 50 MB takes a while.
+    /// Decides by the first bytes of a message, which are all of it if its parts are given. Long ones on a thread of
+    /// their own: decoding 50 MB takes a while.
     async fn evaluate(
         &self,
         message: &MessageRead,
-        summary: &Arc<Summary>,
+        searched: Searched,
+        parts: Option<Summary>,
         bytes: u64,
     ) -> Result<Option<bool>, CommandError> {
         let Services { options, search_budget, bodies, .. } = self.services;
@@ -226,12 +241,21 @@ impl Reader<'_> {
         let body = &message.row.body;
         let content =
             if bytes == body.length { bodies.get(body).await? } else { bodies.range(body, 0..bytes).await? };
-        let (key, summary, row, until) = (Arc::clone(self.key), Arc::clone(summary), message.row, self.until);
+        let (key, row, until) = (Arc::clone(self.key), message.row, self.until);
         let search = move || {
             let _memory = memory; // held until the thread is done, whoever still waits for it
-            evaluate(&key, &Known::bytes(&row, &summary, &content, until))
+            let known = Known::bytes(&row, &searched, &content, until);
+            match &parts {
+                Some(parts) => evaluate(&key, &known.whole(&content, parts)),
+                None => evaluate(&key, &known),
+            }
         };
-        tokio::task::spawn_blocking(search).await.map_err(|_| CommandError::State)
+        if bytes.saturating_mul(self.leaves) > IN_PLACE_BYTES_MAX {
+            return tokio::task::spawn_blocking(search).await.map_err(|_| CommandError::State);
+        }
+        let decided = search();
+        tokio::task::yield_now().await;
+        Ok(decided)
     }
 }
 

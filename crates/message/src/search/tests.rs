@@ -22,6 +22,16 @@ fn case_and_compatibility_are_ignored_but_not_accents() {
 }
 
 #[test]
+fn each_ascii_character_folds_as_the_maps_say() {
+    for c in (0..128_u8).map(char::from) {
+        let (mut folded, mut mapped) = (Vec::new(), String::new());
+        fold(c.encode_utf8(&mut [0; 4]), &mut folded);
+        decompose_compatible(CaseMapper::new().simple_titlecase(c), |part| mapped.push(part));
+        assert_eq!(folded, mapped.as_bytes(), "{c:?}");
+    }
+}
+
+#[test]
 fn ascii_text_is_searched_over_the_edges_of_the_buffer() {
     for at in (0..3 * STACK_BYTES).step_by(7) {
         let text = format!("{}NeedleInHay{}", "n".repeat(at), "x".repeat(40));
@@ -67,8 +77,9 @@ fn bodies_are_matched_decoded_and_text_has_headers_too() {
     for nowhere in ["secret", "<b>", "=F1", "PHA+"] {
         assert!(!text(nowhere), "{nowhere}");
     }
-    assert_eq!(Needle::new("HIDDEN\u{c9}").matches_cached_header(&summary, b"Subject"), Some(true));
-    assert_eq!(Needle::new("x").matches_cached_header(&summary, b"X-Any"), None);
+    let searched = Searched::decode(summary.encode()).unwrap();
+    assert_eq!(Needle::new("HIDDEN\u{c9}").matches_cached_header(&searched, b"Subject"), Some(true));
+    assert_eq!(Needle::new("x").matches_cached_header(&searched, b"X-Any"), None);
 }
 
 #[test]
@@ -78,6 +89,39 @@ fn text_is_found_over_the_edges_of_pieces() {
             format!("Content-Type: text/plain; charset=utf-8\r\n\r\n{}ma\u{f1}ana", "x".repeat(before));
         let summary = Summary::of(message.as_bytes());
         assert!(Needle::new("ma\u{d1}ANA").matches_body(message.as_bytes(), &summary).unwrap(), "{before}");
+    }
+}
+
+#[test]
+fn ascii_that_stands_for_something_else_is_decoded() {
+    let message = b"Content-Type: text/plain; charset=iso-2022-jp\r\n\r\n\x1b$B4A\x1b(B plain\r\n";
+    let summary = Summary::of(message);
+    let body = |text: &str| Needle::new(text).matches_body(message, &summary).unwrap();
+    assert!(body("\u{6f22} plain") && !body("B4A"));
+}
+
+#[test]
+fn fields_are_searched_with_their_names_and_words() {
+    let header = "X-One:=?utf-8?q?gl=C3=BCed?= word\r\nSubject: folded\r\n line\r\nX-Raw: na\u{ef}ve\r\n\r\n";
+    let finds = |text: &str| Needle::new(text).matches_any_header(header.as_bytes());
+    for found in ["gl\u{dc}ed word", "subject: folded line", "x-raw: na\u{cf}ve", "x-one:"] {
+        assert!(finds(found), "{found}");
+    }
+    assert!(!finds("word subject") && !finds("folded\r\n line"));
+    let swallowed = b"=\0?utf-8?q?x: s=C3=BC=C3=9F?=\r\n";
+    assert!(Needle::new("s=C3").matches_any_header(swallowed), "the value begins no word");
+    let odd_name = b"X-\xff: gl\xc3\xbced\r\n";
+    assert!(Needle::new("gl\u{fc}ed").matches_any_header(odd_name), "the value is UTF-8, the whole is not");
+}
+
+#[test]
+fn a_long_text_is_found_in_plain_text() {
+    let needle = "abcdefg ".repeat(STACK_BYTES / 8);
+    for before in [0, PIECE_BYTES - 7, 3 * PIECE_BYTES] {
+        let message = format!("Subject: s\r\n\r\n{}{needle}", "x".repeat(before));
+        let summary = Summary::of(message.as_bytes());
+        let finds = |text: &str| Needle::new(text).matches_body(message.as_bytes(), &summary).unwrap();
+        assert!(finds(&needle.to_uppercase()) && !finds(&format!("{needle}no")), "{before}");
     }
 }
 

@@ -1,9 +1,11 @@
 //! The invariants on made and on random messages.
 
 use crate::corpus;
+use crate::searched::Searched;
 use crate::summary::Summary;
 use crate::testing::invariants::check;
 use crate::testing::steps;
+use bytes::Bytes;
 use proptest::prelude::*;
 
 /// Fragments that bring random messages near the edges.
@@ -58,7 +60,10 @@ proptest! {
 
     #[test]
     fn any_stored_bytes_decode_or_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-        if let Ok(summary) = Summary::decode(bytes.into()) {
+        let bytes = Bytes::from(bytes);
+        let searched = Searched::decode(bytes.clone()).map(|it| (it.sent_day(), it.header_end()));
+        if let Ok(summary) = Summary::decode(bytes) {
+            assert!(searched.is_ok_and(|it| it.1 == summary.header_end()));
             let _ = summary.parts().is_ok();
             summary.body();
         }

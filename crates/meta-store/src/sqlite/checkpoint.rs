@@ -14,7 +14,7 @@ use super::pool::{Pool, blocking, connect};
 use crate::error::StoreError;
 
 /// From this size of the WAL on a checkpoint is begun, beside the writer.
-pub(super) const WAL_BYTES_TARGET: u64 = 16 << 20;
+pub(super) const WAL_BYTES_TARGET: u64 = 64 << 20;
 /// From this size on the writer waits for one. Only a reader that holds on to an old state, as an export does, lets
 /// the WAL grow past it.
 const WAL_BYTES_MAX: u64 = 256 << 20;

@@ -1,6 +1,6 @@
 //! Rows that were read, on their way from the thread that read them.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
@@ -27,19 +27,37 @@ pub(super) struct Found {
 enum Cell {
     Null,
     Int(i64),
-    Text(Range<usize>),
-    Bytes(Range<usize>),
+    Text(Piece),
+    Bytes(Piece),
+}
+
+/// Where it lies in the buffer.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    start: u32,
+    end: u32,
 }
 
 impl Found {
+    /// Takes what was found. What is found next will be about as much, but for a single long row: room for it is made at
+    /// once.
+    pub(super) fn take(&mut self) -> Self {
+        let next = Self {
+            columns: self.columns,
+            cells: Vec::with_capacity(self.cells.len()),
+            buffer: Vec::with_capacity(self.buffer.len().min(BYTES_MAX)),
+        };
+        std::mem::replace(self, next)
+    }
+
     pub(super) fn add(&mut self, row: &Row<'_>, columns: usize) -> Result<(), StoreError> {
         self.columns = columns;
         for column in 0..columns {
             let cell = match row.get_ref(column)? {
                 ValueRef::Null => Cell::Null,
                 ValueRef::Integer(number) => Cell::Int(number),
-                ValueRef::Text(text) => Cell::Text(self.keep(text)),
-                ValueRef::Blob(bytes) => Cell::Bytes(self.keep(bytes)),
+                ValueRef::Text(text) => Cell::Text(self.keep(text)?),
+                ValueRef::Blob(bytes) => Cell::Bytes(self.keep(bytes)?),
                 ValueRef::Real(_) => return Err(corrupt("number with a fraction")),
             };
             self.cells.push(cell);
@@ -47,10 +65,11 @@ impl Found {
         Ok(())
     }
 
-    fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
-        let start = self.buffer.len();
+    fn keep(&mut self, bytes: &[u8]) -> Result<Piece, StoreError> {
+        let too_long = |_| corrupt("value of 4 GiB");
+        let start = u32::try_from(self.buffer.len()).map_err(too_long)?;
         self.buffer.extend_from_slice(bytes);
-        start..self.buffer.len()
+        Ok(Piece { start, end: u32::try_from(self.buffer.len()).map_err(too_long)? })
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -74,6 +93,10 @@ struct FoundRow<'a> {
 }
 
 impl FoundRow<'_> {
+    fn piece(&self, piece: Piece) -> &[u8] {
+        &self.buffer[piece.start as usize..piece.end as usize]
+    }
+
     fn cell(&self, at: usize) -> Result<&Cell, StoreError> {
         self.cells.get(at).ok_or_else(|| corrupt("column that was not read"))
     }
@@ -91,8 +114,8 @@ impl Cells for FoundRow<'_> {
     fn text(&self, at: usize) -> Result<Option<&str>, StoreError> {
         match self.cell(at)? {
             Cell::Null => Ok(None),
-            Cell::Text(range) => {
-                let text = std::str::from_utf8(&self.buffer[range.clone()]);
+            Cell::Text(piece) => {
+                let text = std::str::from_utf8(self.piece(*piece));
                 text.map(Some).map_err(|_| corrupt("text that is not UTF-8"))
             }
             _ => Err(corrupt("no text in a column of texts")),
@@ -103,7 +126,7 @@ impl Cells for FoundRow<'_> {
         match self.cell(at)? {
             Cell::Null => Ok(None),
             // SQLite keeps what it was given: zeroblob and the like, or a text where a blob is meant.
-            Cell::Bytes(range) | Cell::Text(range) => Ok(Some(&self.buffer[range.clone()])),
+            Cell::Bytes(piece) | Cell::Text(piece) => Ok(Some(self.piece(*piece))),
             Cell::Int(_) => Err(corrupt("a number in a column of bytes")),
         }
     }

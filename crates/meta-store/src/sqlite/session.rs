@@ -173,8 +173,7 @@ impl Reader {
         while let Some(row) = rows.next()? {
             self.found.add(row, columns)?;
             if self.found.is_full() {
-                let found = std::mem::take(&mut self.found);
-                let sent = self.send.blocking_send(found);
+                let sent = self.send.blocking_send(self.found.take());
                 sent.map_err(|_| StoreError::Unavailable(DatabaseError::Closed))?;
             }
         }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use buzon_model::read::{At, MessageRead, ReadAt, Summaries};
 use buzon_model::row::MessageRow;
 use buzon_model::scope::Need;
+use buzon_proto::columns::columns;
 use buzon_proto::pb::mail::v1 as pb;
 use buzon_proto::status::{CallError, ErrorCode};
 use buzon_proto::wire::WireError;
@@ -41,6 +42,8 @@ struct Reading {
     key: MailboxKey,
     index: LogIndex,
     summaries: Summaries,
+    /// How the caller wants them.
+    columns: bool,
 }
 
 pub(super) async fn fetch(
@@ -64,7 +67,7 @@ pub(super) async fn fetch(
     });
     let At { index, value } = found.await?;
     let wanted = value.ok_or_else(no_such_account)?;
-    let reading = Reading { replica, key, index, summaries };
+    let reading = Reading { replica, key, index, summaries, columns: request.columns };
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     tokio::spawn(send_all(reading, wanted, sender).in_current_span());
     Ok(ReceiverStream::new(receiver).boxed())
@@ -89,7 +92,7 @@ async fn send_all(reading: Reading, wanted: UidSet, sender: mpsc::Sender<Result<
                 return;
             }
         };
-        for answer in answers(reading.index, messages) {
+        for answer in reading.answers(messages) {
             if sender.send(Ok(answer)).await.is_err() {
                 return;
             }
@@ -97,26 +100,30 @@ async fn send_all(reading: Reading, wanted: UidSet, sender: mpsc::Sender<Result<
     }
 }
 
-/// Splits a chunk by bytes.
-fn answers(index: LogIndex, messages: Vec<MessageRead>) -> Vec<pb::FetchResponse> {
-    let mut answers = Vec::new();
-    let (mut answer, mut bytes) = (pb::FetchResponse { index: index.0, ..Default::default() }, 0);
-    for message in messages {
-        bytes += message.summary.as_ref().map_or(0, Bytes::len);
-        answer.messages.push(message.into());
-        if bytes >= ANSWER_BYTES {
-            let next = pb::FetchResponse { index: index.0, ..Default::default() };
-            answers.push(std::mem::replace(&mut answer, next));
-            bytes = 0;
-        }
-    }
-    if !answer.messages.is_empty() {
-        answers.push(answer);
-    }
-    answers
-}
-
 impl Reading {
+    /// Splits a chunk by bytes. Each answer is made when the one before was taken.
+    fn answers(&self, messages: Vec<MessageRead>) -> impl Iterator<Item = pb::FetchResponse> {
+        let mut messages = messages.into_iter().peekable();
+        std::iter::from_fn(move || {
+            let (mut some, mut bytes) = (Vec::new(), 0);
+            while let Some(message) = messages.next_if(|_| bytes < ANSWER_BYTES) {
+                bytes += message.summary.as_ref().map_or(0, Bytes::len);
+                some.push(message);
+            }
+            (!some.is_empty()).then(|| self.answer(some))
+        })
+    }
+
+    fn answer(&self, messages: Vec<MessageRead>) -> pb::FetchResponse {
+        let mut answer = pb::FetchResponse { index: self.index.0, ..Default::default() };
+        if self.columns {
+            answer.columns = Some(columns(&messages));
+        } else {
+            answer.messages = messages.into_iter().map(Into::into).collect();
+        }
+        answer
+    }
+
     /// Live messages from the index, the others from their tombstones: one expunged since the reading began too.
     async fn chunk(&self, uids: &UidSet) -> Result<Vec<MessageRead>, CallError> {
         let key = self.key;

@@ -13,4 +13,5 @@ mod network;
 mod replica;
 mod retries;
 mod watch;
+mod ways;
 mod world;

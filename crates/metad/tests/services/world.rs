@@ -69,7 +69,7 @@ impl World {
         let (shard, directory) = (Arc::clone(&groups[&SHARD]), Arc::clone(&groups[&DIRECTORY]));
         let options = ServerOptions { admin_token: Secret::new(TOKEN.to_owned()), meter };
         let server = Server::new(Arc::new(TestGroups(groups)), options);
-        let meta = Meta::in_process(server.internal_routes(), options_fast());
+        let meta = Meta::with_transport(Transport::in_process(server.internal_routes()), options_fast());
         Self { server, shard, directory, meta, folder }
     }
 

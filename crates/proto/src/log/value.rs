@@ -74,11 +74,11 @@ impl TryFrom<pb::InternalDate> for InternalDate {
     }
 }
 
-fn zone_minutes(minutes: i32) -> Wire<i16> {
+pub(crate) fn zone_minutes(minutes: i32) -> Wire<i16> {
     minutes.try_into().map_err(|_| WireError::new("internal_date.zone_minutes"))
 }
 
-fn encoding(number: u32) -> Wire<Encoding> {
+pub(crate) fn encoding(number: u32) -> Wire<Encoding> {
     let known = u8::try_from(number).ok().and_then(Encoding::from_number);
     known.ok_or(WireError::new("body_ref.encoding"))
 }

@@ -4,6 +4,7 @@ use buzon_model::command::Entry;
 use buzon_model::reply::{Outcome, Rejection};
 use buzon_proto::log::{DecodeError, decode_entry, decode_outcome, encode_entry};
 use buzon_proto::pb::log::v1 as pb;
+use buzon_proto::pb::mail::v1 as mail;
 use buzon_proto::wire::WireError;
 use buzon_types::uid_set::UidSet;
 use bytes::Bytes;
@@ -45,6 +46,29 @@ fn numbers_without_a_meaning_are_refused() {
     assert!(buzon_model::command::StoreFlags::try_from(store).is_err());
     let flags = pb::FlagState { uid: 1, flags: 32, ..Default::default() };
     assert!(buzon_model::reply::FlagState::try_from(flags).is_err());
+}
+
+#[test]
+fn columns_that_do_not_fit_together_are_refused() {
+    use buzon_proto::columns;
+    let sent = || columns::columns(&vec![crate::examples::message_read(); 3]);
+    let refused = |columns| columns::messages(columns).unwrap_err().field;
+    let summaries = || Bytes::from_static(b"abcd");
+    let whole = mail::MessageColumns { summary_lengths: vec![3, 0, 3], summaries: summaries(), ..sent() };
+    let read: Vec<_> = columns::messages(whole.clone()).unwrap().into_iter().map(|it| it.summary).collect();
+    assert_eq!(read, [Some(Bytes::from_static(b"ab")), None, Some(Bytes::from_static(b"cd"))]);
+    let short = mail::MessageColumns { sizes: vec![1, 2], ..sent() };
+    assert_eq!(refused(short), "message_columns.sizes");
+    for lengths in [vec![3, 0, 4], vec![3, 0, 2], vec![], vec![u32::MAX, 0, 0]] {
+        let columns = mail::MessageColumns { summary_lengths: lengths, ..whole.clone() };
+        assert_eq!(refused(columns), "message_columns.summaries");
+    }
+    let no_uid = mail::MessageColumns { uids: vec![1, 0, 2], ..sent() };
+    assert_eq!(refused(no_uid), "message_columns.uids");
+    let many = mail::MessageColumns { uids: vec![1; 5_000], ..Default::default() };
+    assert_eq!(refused(many), "message_columns.uids");
+    let nothing = mail::MessageColumns { uids: Vec::new(), ..sent() };
+    assert!(columns::messages(nothing).is_err());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use buzon_model::read::{
     AccountEvent, CredentialRead, MailboxDelta, MessageRead, OpenedMailbox, ReadAt, Topology, UsageRead,
 };
 use buzon_model::row::{MailboxRow, PlacementRow};
+use buzon_proto::columns;
 use buzon_proto::directory::topology_response;
 use buzon_proto::log::{decode_entry, decode_outcome, encode_entry, encode_outcome};
 use buzon_proto::mail::{changes_response, credential_response, usage_response};
@@ -52,6 +53,12 @@ proptest! {
     }
 
     #[test]
+    fn columns_of_messages(messages in prop::collection::vec(strategy::message_read(), 0..6)) {
+        let back = columns::messages(sent(&columns::columns(&messages))).unwrap();
+        prop_assert_eq!(back, messages);
+    }
+
+    #[test]
     fn deltas(delta in strategy::delta()) {
         let back = MailboxDelta::try_from(sent(&changes_response(LogIndex(3), &delta))).unwrap();
         prop_assert_eq!(back, delta);
@@ -95,7 +102,9 @@ proptest! {
 /// FETCH 1:* of a large mailbox is made of these: what one costs is what a list costs.
 #[test]
 fn a_message_without_summary_takes_under_eighty_bytes() {
-    let message = crate::examples::message_read();
-    let length = mail::MessageRead::from(message).encoded_len();
+    let messages = vec![crate::examples::message_read(); 500];
+    let length = mail::MessageRead::from(messages[0].clone()).encoded_len();
     assert!(length < 80, "{length} bytes");
+    let length = columns::columns(&messages).encoded_len() / messages.len();
+    assert!(length < 60, "{length} bytes in columns");
 }

@@ -83,6 +83,26 @@ impl Key {
         }
     }
 
+    /// Whether going through index rows before what is dearer may decide something. Sets that all messages must be in
+    /// do not count: by these the search was narrowed already.
+    pub(super) fn asks_rows(&self) -> bool {
+        match self {
+            Self::In(_) => false,
+            Self::And(keys) => keys.iter().any(Self::asks_rows),
+            key => key.has_row_key(),
+        }
+    }
+
+    /// Whether any key in it is decided by rows, or by UIDs.
+    fn has_row_key(&self) -> bool {
+        match self {
+            Self::And(keys) => keys.iter().any(Self::has_row_key),
+            Self::Or(both) => both.0.has_row_key() || both.1.has_row_key(),
+            Self::Not(key) => key.has_row_key(),
+            key => key.stage() <= Stage::Row,
+        }
+    }
+
     /// How many keys it is made of that look at a message.
     pub(super) fn leaves(&self) -> usize {
         match self {

@@ -2,6 +2,7 @@
 
 use buzon_imap::command::search::DateTest;
 use buzon_message::search::Needle;
+use buzon_message::searched::Searched;
 use buzon_message::summary::Summary;
 use buzon_model::row::MessageRow;
 use buzon_types::uid::Uid;
@@ -13,27 +14,32 @@ use super::compile::Key;
 pub(super) struct Known<'a> {
     uid: Uid,
     row: Option<&'a MessageRow>,
-    summary: Option<&'a Summary>,
+    summary: Option<&'a Searched>,
     header: Option<&'a [u8]>,
-    body: Option<&'a [u8]>,
+    /// All of it, and where its parts are.
+    message: Option<(&'a [u8], &'a Summary)>,
     /// What takes long is not begun after this: nobody waits for it any more.
     until: Option<Instant>,
 }
 
 impl<'a> Known<'a> {
     pub(super) fn row(row: &'a MessageRow) -> Self {
-        Self { uid: row.uid, row: Some(row), summary: None, header: None, body: None, until: None }
+        Self { uid: row.uid, row: Some(row), summary: None, header: None, message: None, until: None }
     }
 
-    pub(super) fn summary(row: &'a MessageRow, summary: &'a Summary) -> Self {
+    pub(super) fn summary(row: &'a MessageRow, summary: &'a Searched) -> Self {
         Self { summary: Some(summary), ..Self::row(row) }
     }
 
-    /// The message's bytes: its header, or all of them.
-    pub(super) fn bytes(row: &'a MessageRow, summary: &'a Summary, bytes: &'a [u8], until: Instant) -> Self {
+    /// The message's first bytes, its header at least.
+    pub(super) fn bytes(row: &'a MessageRow, summary: &'a Searched, bytes: &'a [u8], until: Instant) -> Self {
         let header = &bytes[..bytes.len().min(summary.header_end() as usize)];
-        let body = (bytes.len() as u64 == row.size).then_some(bytes);
-        Self { header: Some(header), body, until: Some(until), ..Self::summary(row, summary) }
+        Self { header: Some(header), until: Some(until), ..Self::summary(row, summary) }
+    }
+
+    /// These bytes are all of it.
+    pub(super) fn whole(self, bytes: &'a [u8], parts: &'a Summary) -> Self {
+        Self { message: Some((bytes, parts)), ..self }
     }
 
     fn has_time(&self) -> bool {
@@ -68,7 +74,7 @@ pub(super) fn evaluate(key: &Key, known: &Known<'_>) -> Option<bool> {
         Key::Keyword(bits) => row.map(|row| row.keywords.0 & bits.0 == bits.0),
         Key::Internal(test, day) => row.map(|row| compare(*test, internal_day(row), *day)),
         Key::Sent(test, day) => {
-            let sent = known.summary.map(Summary::sent_day)?;
+            let sent = known.summary.map(Searched::sent_day)?;
             Some(sent.is_some_and(|sent| compare(*test, sent, *day)))
         }
         Key::NotAfter(seconds) => row.map(|row| row.internal_date.seconds <= *seconds),
@@ -120,8 +126,8 @@ fn text(
     known: &Known<'_>,
     matches: impl Fn(&[u8], &Summary) -> Result<bool, buzon_message::SummaryError>,
 ) -> Option<bool> {
-    let (body, summary) = (known.body.filter(|_| known.has_time())?, known.summary?);
-    Some(matches(body, summary).unwrap_or(false))
+    let (bytes, parts) = known.message.filter(|_| known.has_time())?;
+    Some(matches(bytes, parts).unwrap_or(false))
 }
 
 #[cfg(test)]
