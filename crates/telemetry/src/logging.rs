@@ -61,23 +61,19 @@ pub(crate) fn subscriber<W>(
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let traces = match traces {
-        Some(provider) => {
-            let tracer = provider.tracer("buzon");
-            let filter = filter.layer(NOT_EXPORTED)?;
-            Some(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(filter))
-        }
-        None => None,
-    };
-    let logs = match logs {
-        Some(provider) => {
-            let filter = filter.layer(&format!("{NOT_EXPORTED},{TRACED}=off"))?;
-            Some(OpenTelemetryTracingBridge::new(provider).with_filter(filter))
-        }
-        None => None,
-    };
-    let lines = lines(format, writer).with_filter(filter.layer(&format!("{TRACED}=off"))?);
-    Ok(Registry::default().with(traces).with(logs).with(lines))
+    // A list, not a layer that may be none: such a one counts as having no filter, and all that no filter lets through
+    // would be made and thrown away.
+    let untraced = format!("{TRACED}=off");
+    let mut layers = vec![lines(format, writer).with_filter(filter.layer(&untraced)?).boxed()];
+    if let Some(provider) = traces {
+        let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("buzon"));
+        layers.push(traces.with_filter(filter.layer(NOT_EXPORTED)?).boxed());
+    }
+    if let Some(provider) = logs {
+        let exported = filter.layer(&format!("{NOT_EXPORTED},{untraced}"))?;
+        layers.push(OpenTelemetryTracingBridge::new(provider).with_filter(exported).boxed());
+    }
+    Ok(Registry::default().with(layers))
 }
 
 fn lines<S, W>(format: Format, writer: W) -> Box<dyn Layer<S> + Send + Sync>

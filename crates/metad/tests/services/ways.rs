@@ -8,12 +8,14 @@ use buzon_model::read::{Columns, MessageRead, ReadAt, Summaries};
 use buzon_proto::pb::mail::v1 as pb;
 use buzon_proto::pb::mail::v1::mail_service_client::MailServiceClient;
 use buzon_types::address::Address;
+use buzon_types::flag::SystemFlags;
 use buzon_types::id::MailboxKey;
 use buzon_types::mailbox_name::MailboxName;
 use buzon_types::uid::{ModSeq, Uid};
 use buzon_types::uid_set::UidSet;
 use futures::TryStreamExt;
 
+use crate::mail::add;
 use crate::world::{World, options_fast};
 
 async fn messages(meta: &Meta, of: &AccountHandle, mailbox: MailboxKey) -> Vec<MessageRead> {
@@ -23,13 +25,19 @@ async fn messages(meta: &Meta, of: &AccountHandle, mailbox: MailboxKey) -> Vec<M
     chunks.try_concat().await.unwrap()
 }
 
+async fn expunge_first(world: &World, of: &AccountHandle, mailbox: MailboxKey) {
+    let first = UidSet::from(Uid::MIN..=Uid::MIN);
+    world.meta.store_flags(of, add(mailbox, &first, SystemFlags::DELETED)).await.unwrap();
+    world.meta.expunge(of, mailbox, &first).await.unwrap();
+}
+
 #[tokio::test]
 async fn functions_answer_as_calls_in_bytes_do() {
     let world = World::new().await;
     let ana = world.account().await;
     let inbox = world.key(&ana, "INBOX").await;
     world.append(&ana, inbox, 700).await;
-    world.meta.expunge(&ana, inbox, &UidSet::from(Uid::MIN..=Uid::MIN)).await.unwrap();
+    expunge_first(&world, &ana, inbox).await;
     let transport = Transport::in_process(world.server.internal_routes());
     let remote = Meta::with_transport(transport, options_fast());
     let local = Meta::in_process(world.server.internal_routes(), world.server.local(), options_fast());
@@ -63,13 +71,14 @@ async fn a_front_end_that_does_not_know_columns_is_sent_messages() {
     let ana = world.account().await;
     let inbox = world.key(&ana, "INBOX").await;
     world.append(&ana, inbox, 3).await;
-    world.meta.expunge(&ana, inbox, &UidSet::from(Uid::MIN..=Uid::MIN)).await.unwrap();
+    expunge_first(&world, &ana, inbox).await;
     let mut client = MailServiceClient::new(Transport::in_process(world.server.internal_routes()));
     let request = pb::FetchRequest {
         group: ana.shard.0,
         mailbox: Some(inbox.into()),
         uids: Some((&UidSet::from(Uid::MIN..=Uid::MAX)).into()),
         summary: true,
+        read: Some(ReadAt::Linearizable.into()),
         ..Default::default()
     };
     let answers = client.fetch(request).await.unwrap().into_inner();
