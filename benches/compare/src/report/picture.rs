@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::operation::Goal;
 use crate::report::Report;
 
 const WIDTH: f64 = 1040.0;
@@ -25,7 +26,9 @@ pub(super) fn draw(report: &Report) -> String {
             .iter()
             .filter_map(|it| Some((it.server.as_str(), it.ratio.as_ref()?.cpu?)))
             .collect();
-        if compared.is_empty() {
+        // What is opened to be held is about memory.
+        let is_of_memory = outcome.row.goals.iter().any(|goal| matches!(goal, Goal::Kib(_)));
+        if compared.is_empty() || is_of_memory {
             continue;
         }
         let centre = y + BAR * compared.len() as f64 / 2.0 + 4.0;
