@@ -45,8 +45,8 @@ const SUMMARY_BYTES_TOGETHER_MAX: usize = 1 << 20;
 /// Index rows that are looked at in one go: some milliseconds with four thousand keys.
 const ROWS_TOGETHER_MAX: usize = 64;
 /// A message of no more bytes, times the keys that look at it, is searched in place: waking another thread, and being woken
-/// by it, takes as long as decoding some KiB. The oddest of messages, all short lines of 8-bit bytes, take a hundred times
-/// as long for each byte; so few of these are still a millisecond or two.
+/// by it, takes as long as decoding some KiB. The oddest of messages, all short lines of 8-bit bytes, take much longer for each
+/// byte; so few of these should still be a millisecond or two (estimated, not measured).
 const IN_PLACE_BYTES_MAX: u64 = 8 << 10;
 /// A search of every body of a large mailbox may take this long; clients have given up by then.
 const SEARCH_MAX: Duration = Duration::from_secs(5 * 60);
