@@ -1,11 +1,13 @@
 //! Apply: committed entries → rows, in log order (DESIGN D1, D2).
 //!
 //! ```text
-//! entries ─▶ flushed in our log? ─▶ load what is missing ─▶ decide ─▶ one SQL transaction ─▶ answer ─▶ events
+//! entries ─▶ flushed in our log? ─▶ load what is missing ─▶ decide ─▶ answer, events
+//!                                                             └─▶ behind ─▶ many batches in one SQL transaction
 //!                                        any database error: caches go, replay from the stored position
 //! ```
-//! This file is what openraft calls; the work is in `machine` (one group's state) and `snapshot`.
+//! This file is what openraft calls; the work is in `machine` (one group's state), `behind` (its rows) and `snapshot`.
 
+mod behind;
 pub(crate) mod budget;
 mod machine;
 mod partial;
@@ -32,7 +34,7 @@ pub use self::view::View;
 use crate::record;
 use crate::type_config::{Answer, Entry, EntryResponder, LogId, SnapshotMeta, StoredMembership, TypeConfig};
 
-/// Entries in one transaction: enough to make its commit cheap, few enough to answer the first one soon.
+/// Entries decided at once: enough to load what they miss together, few enough to answer the first one soon.
 const BATCH_ENTRIES_MAX: usize = 1024;
 /// The same for large entries, of which each takes up to 1 MiB.
 const BATCH_BYTES_MAX: usize = 4 << 20;

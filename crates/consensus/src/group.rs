@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buzon_meta_store::store::MetaStore;
 use buzon_model::command::{Command, Entry};
 use buzon_model::limits::{ENTRY_BYTES_MAX, FEATURE_LEVEL_MAX};
 use buzon_model::read::{AccountEvent, ReadAt};
@@ -207,6 +208,11 @@ impl Group {
         let look = self.machine.look(needs).await;
         let guard = look.map_err(|error| ReadError::Unavailable(error.into()))?;
         Ok(View::new(Arc::clone(&self.machine), guard))
+    }
+
+    /// The database, once it has all that was applied here by now: for what is in rows only. Later entries may be there too.
+    pub async fn rows(&self) -> Result<&Arc<dyn MetaStore>, ReadError> {
+        self.machine.rows().await.map_err(|error| ReadError::Unavailable(error.into()))
     }
 
     /// From now on nobody is served from this node's rows, and it does not stand for elections. Nothing happens if the

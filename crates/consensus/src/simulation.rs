@@ -30,6 +30,8 @@ pub(crate) mod watch;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use buzon_types::id::{GroupId, LogIndex};
+
 use self::cluster::Cluster;
 use self::oracle::Violation;
 use self::plan::Plan;
@@ -49,6 +51,13 @@ pub(crate) struct Outcome {
     pub(crate) took: Duration,
     /// Kept if asked for.
     pub(crate) lines: Vec<String>,
+}
+
+/// The node whose task this is called from has decided the entries between two positions, and tells of them from now on.
+pub(crate) fn decided(group: GroupId, entries: (u64, u64)) {
+    if let Some(life) = life::current() {
+        life.oracle().decided(life.node(), group, (LogIndex(entries.0), LogIndex(entries.1)));
+    }
 }
 
 /// Runs a seed from its beginning to its end.

@@ -1,5 +1,6 @@
 //! Groups on real nodes in one process: log on disk, SQLite, gRPC over loopback.
 
+mod behind;
 mod cluster;
 mod database;
 mod elections;

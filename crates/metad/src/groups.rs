@@ -75,9 +75,9 @@ pub trait Replica: Send + Sync + 'static {
         uids: &UidSet,
     ) -> Result<Vec<Tombstone>, CallError>;
 
-    /// The database, for what never changes (summaries) and for listings: after a restart of the server its rows
-    /// may be older than the state for a moment.
-    fn store(&self) -> &Arc<dyn MetaStore>;
+    /// The database, for what never changes (summaries) and for listings, once it has all that was applied by now: rows
+    /// are written behind the log. After a restart of the server they may be older than the state for a moment.
+    async fn rows(&self) -> Result<&Arc<dyn MetaStore>, CallError>;
 
     /// Events as they are applied; one that lags has a gap.
     fn subscribe(&self) -> broadcast::Receiver<AccountEvent>;

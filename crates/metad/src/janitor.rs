@@ -182,7 +182,8 @@ fn term_of_leader(replica: &dyn Replica, node: NodeId) -> Option<u64> {
 async fn clean(replica: &dyn Replica) -> Result<(), CallError> {
     let mut after = None;
     loop {
-        let page = replica.store().deleting_mailboxes(replica.id(), after, PAGE_ROWS).await.map_err(cold)?;
+        let page =
+            replica.rows().await?.deleting_mailboxes(replica.id(), after, PAGE_ROWS).await.map_err(cold)?;
         let Some(&last) = page.last() else { break };
         for key in page {
             purge(replica, key).await?;
@@ -223,7 +224,7 @@ async fn purge(replica: &dyn Replica, key: MailboxKey) -> Result<(), CallError> 
 async fn drop_left_copies(replica: &dyn Replica) -> Result<(), CallError> {
     let mut after = None;
     loop {
-        let page = replica.store().staged_copies(replica.id(), after, PAGE_ROWS).await.map_err(cold)?;
+        let page = replica.rows().await?.staged_copies(replica.id(), after, PAGE_ROWS).await.map_err(cold)?;
         let Some(&last) = page.last() else { return Ok(()) };
         // A state that has applied at least what these rows come from: who staged them had been opened then, and is closed
         // if it is not open now.

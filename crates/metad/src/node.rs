@@ -23,26 +23,21 @@ use buzon_types::uid::ModSeq;
 use buzon_types::uid_set::UidSet;
 use tokio::sync::broadcast;
 
-use crate::groups::{Groups, LogStatus, Replica, ReplicaStatus, cold};
+use crate::groups::{Groups, LogStatus, Replica, ReplicaStatus};
 
 /// How long a proposal may wait for a majority before its caller is told to ask again, perhaps elsewhere.
 const PROPOSE_DEADLINE: Duration = Duration::from_secs(8);
 
-/// A consensus node and its database.
+/// A consensus node.
 #[derive(Clone)]
 pub struct NodeGroups {
     node: Node,
-    store: Arc<dyn MetaStore>,
 }
 
 impl NodeGroups {
-    /// The store must be the node's own.
-    pub fn new(node: Node, store: Arc<dyn MetaStore>) -> Self {
-        Self { node, store }
-    }
-
-    fn replica(&self, group: Group) -> Arc<dyn Replica> {
-        Arc::new(NodeReplica { group, store: Arc::clone(&self.store) })
+    /// All its groups.
+    pub fn new(node: Node) -> Self {
+        Self { node }
     }
 }
 
@@ -52,11 +47,11 @@ impl Groups for NodeGroups {
     }
 
     fn group(&self, id: GroupId) -> Option<Arc<dyn Replica>> {
-        self.node.group(id).map(|group| self.replica(group))
+        self.node.group(id).map(replica)
     }
 
     fn groups(&self) -> Vec<Arc<dyn Replica>> {
-        self.node.groups().into_iter().map(|group| self.replica(group)).collect()
+        self.node.groups().into_iter().map(replica).collect()
     }
 
     fn cache_bytes(&self) -> Option<u64> {
@@ -70,7 +65,10 @@ impl Groups for NodeGroups {
 
 struct NodeReplica {
     group: Group,
-    store: Arc<dyn MetaStore>,
+}
+
+fn replica(group: Group) -> Arc<dyn Replica> {
+    Arc::new(NodeReplica { group })
 }
 
 impl NodeReplica {
@@ -116,7 +114,7 @@ impl Replica for NodeReplica {
         since: ModSeq,
     ) -> Result<UidSet, CallError> {
         let view = self.view(ReadAt::Index(index), &[]).await?;
-        view.expunged_since(mailbox, since).await.map_err(cold)
+        view.expunged_since(mailbox, since).await.map_err(read_error)
     }
 
     async fn tombstones(
@@ -126,11 +124,11 @@ impl Replica for NodeReplica {
         uids: &UidSet,
     ) -> Result<Vec<Tombstone>, CallError> {
         let view = self.view(ReadAt::Index(index), &[]).await?;
-        view.tombstones(mailbox, uids).await.map_err(cold)
+        view.tombstones(mailbox, uids).await.map_err(read_error)
     }
 
-    fn store(&self) -> &Arc<dyn MetaStore> {
-        &self.store
+    async fn rows(&self) -> Result<&Arc<dyn MetaStore>, CallError> {
+        self.group.rows().await.map_err(read_error)
     }
 
     fn subscribe(&self) -> broadcast::Receiver<AccountEvent> {

@@ -196,7 +196,7 @@ pub(super) async fn serve(base: &Base, opened: Opened) -> anyhow::Result<Serving
     let Opened { node, store } = opened;
     let admin_token = Secret::new(base.data_dir.admin_token(&base.config)?);
     let options = MetadOptions { admin_token, meter: base.telemetry.meter("buzon.metad") };
-    let groups = Arc::new(NodeGroups::new(node.clone(), Arc::clone(&store)));
+    let groups = Arc::new(NodeGroups::new(node.clone()));
     let metad = Metad::new(Arc::clone(&groups) as Arc<dyn Groups>, options);
     // Itself first; the others come by hints and topology.
     let own = base.config.cluster.address.clone().context("cluster.address is not set")?;

@@ -71,7 +71,7 @@ impl Metadata {
         }
         let admin_token = Secret::new(data_dir.admin_token(config)?);
         let options = MetadOptions { admin_token, meter: telemetry.meter("buzon.metad") };
-        let metad = Metad::new(Arc::new(NodeGroups::new(node.clone(), Arc::clone(&store))), options);
+        let metad = Metad::new(Arc::new(NodeGroups::new(node.clone())), options);
         // One front-end, always the same one.
         let options = MetaOptions { owner: FRONT_END, ..MetaOptions::default() };
         let meta = Meta::in_process(metad.internal_routes(), metad.local(), options);

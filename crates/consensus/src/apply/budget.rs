@@ -137,7 +137,7 @@ pub(crate) async fn cut(budget: &Budget, machines: Vec<Arc<Machine>>) {
         }
         if let Some(loaded) = machine.loaded.write().await.as_mut() {
             loaded.state.shrink(budget.even_share());
-            loaded.share.replace(loaded.state.bytes());
+            loaded.share.replace(loaded.bytes());
         }
     }
 }

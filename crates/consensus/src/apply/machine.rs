@@ -1,10 +1,10 @@
-//! One group's state in memory over its rows, moved only by log entries, in order.
+//! One group's state in memory over its rows, moved only by log entries, in order. Rows follow it (`behind`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use buzon_meta_store::error::StoreError;
-use buzon_meta_store::store::{Applied, Batch, GroupHead, MetaStore};
+use buzon_meta_store::store::{Applied, GroupHead, MetaStore};
 use buzon_model::change::Change;
 use buzon_model::command::Entry as Command;
 use buzon_model::decide::decide;
@@ -22,6 +22,7 @@ use openraft::entry::RaftEntry as _;
 use tokio::sync::{RwLock, broadcast};
 use tokio_util::sync::CancellationToken;
 
+use super::behind::{Behind, Decided, Handle, Writer};
 use super::budget::{Budget, Share};
 use super::first_index;
 use super::partial::Incoming;
@@ -52,6 +53,8 @@ pub(crate) enum ApplyError {
     Store(GroupId, #[source] StoreError),
     #[error("the database of group {0} restarted")]
     Restarted(GroupId),
+    #[error("write rows of group {0} behind its log")]
+    NotWritten(GroupId, #[source] Arc<StoreError>),
     #[error(
         "the database of group {group} stands at {applied}, its log ends at {log}: one of them is not ours"
     )]
@@ -96,13 +99,19 @@ impl From<ApplyError> for std::io::Error {
 impl ApplyError {
     /// Whether replaying after a while can help.
     fn is_passing(&self) -> bool {
+        use StoreError::{AppliedMismatch, Full, NoRows, Unavailable};
+        let of_store = |error: &StoreError| {
+            matches!(error, Unavailable(_) | Full(_) | AppliedMismatch { .. } | NoRows { .. })
+        };
+        matches!(self, Self::Restarted(_)) || self.of_store().is_some_and(of_store)
+    }
+
+    /// What the database said.
+    fn of_store(&self) -> Option<&StoreError> {
         match self {
-            Self::Store(_, error) => {
-                use StoreError::{AppliedMismatch, Full, NoRows, Unavailable};
-                matches!(error, Unavailable(_) | Full(_) | AppliedMismatch { .. } | NoRows { .. })
-            }
-            Self::Restarted(_) => true,
-            _ => false,
+            Self::Store(_, error) => Some(error),
+            Self::NotWritten(_, error) => Some(error),
+            _ => None,
         }
     }
 }
@@ -120,12 +129,14 @@ pub(crate) struct MachineParts {
     pub(crate) stop: CancellationToken,
 }
 
-/// The state in memory and where it stands; always as of the last commit when nobody holds the write lock.
+/// The state in memory and where it stands, which rows and readers of rows may have to be brought to.
 pub(crate) struct Loaded {
     pub(crate) state: State,
+    /// As of the last batch that was decided.
     pub(crate) head: GroupHead,
+    pub(super) behind: Handle,
     pub(super) share: Share,
-    /// After the last entry, decided or committed.
+    /// After the last entry.
     pub(super) digest: Option<StateDigest>,
     /// Rows may be loaded into this state only while the server is the same.
     pub(super) server: u64,
@@ -135,7 +146,17 @@ impl Loaded {
     /// Makes room, or says what is in use now.
     pub(super) fn shrink(&mut self) {
         self.state.shrink(self.share.bytes_max());
-        self.share.set(self.state.bytes());
+        self.share.set(self.bytes());
+    }
+
+    /// What is in memory of the group.
+    pub(super) fn bytes(&self) -> usize {
+        self.state.bytes() + self.behind.bytes()
+    }
+
+    /// Waits until the rows are those of the state.
+    pub(super) async fn settle(&self) -> Result<(), ApplyError> {
+        self.behind.settle(self.head.applied.index).await
     }
 }
 
@@ -144,10 +165,12 @@ pub(crate) struct Machine {
     pub(super) parts: MachineParts,
     /// None after a database error, until it is loaded and replayed.
     pub(super) loaded: Arc<RwLock<Option<Loaded>>>,
+    /// See [`super::behind::WriteTurn`].
+    pub(super) writing: Arc<tokio::sync::Mutex<()>>,
     pub(super) applied: watch::Sender<LogIndex>,
     /// What the database has on its disk, as last heard.
     pub(super) durable: watch::Sender<u64>,
-    /// The newest membership that the rows know, encoded; empty before the first.
+    /// The newest membership that was applied, encoded; empty before the first.
     pub(super) membership: parking_lot::Mutex<Bytes>,
     events: broadcast::Sender<AccountEvent>,
     pub(super) points: parking_lot::Mutex<Points>,
@@ -163,12 +186,10 @@ pub(crate) struct Machine {
     noted: watch::Sender<u64>,
 }
 
-/// What goes into the next transaction.
+/// What is decided of a batch, and not told anybody.
 #[derive(Default)]
 struct Pending {
-    changes: Vec<Change>,
-    applied: Option<Applied>,
-    membership: Option<Bytes>,
+    decided: Decided,
     points: Vec<Point>,
 }
 
@@ -177,6 +198,7 @@ impl Machine {
         Self {
             parts,
             loaded: Arc::default(),
+            writing: Arc::default(),
             applied: watch::Sender::new(LogIndex(0)),
             durable: watch::Sender::new(0),
             membership: parking_lot::Mutex::default(),
@@ -251,7 +273,7 @@ impl Machine {
         self.quarantine.send_replace(quarantine);
     }
 
-    /// Where the rows stand, however long the database is away.
+    /// Where the state stands, and its rows with it, however long the database is away.
     pub(crate) async fn head(&self) -> Result<GroupHead, ApplyError> {
         let mut wait = RETRY_AFTER;
         loop {
@@ -296,11 +318,30 @@ impl Machine {
         self.parts.stop.cancel();
         let _installs = self.installing.lock().await;
         *self.loaded.write().await = None;
+        let _written = self.writing.lock().await;
     }
 
-    async fn try_head(&self) -> Result<GroupHead, ApplyError> {
+    /// The same, once.
+    pub(crate) async fn try_head(&self) -> Result<GroupHead, ApplyError> {
+        let (behind, head) = self.stands().await?;
+        behind.settle(head.applied.index).await?;
+        Ok(head)
+    }
+
+    /// The database, once its rows are those of the state as it stands now, or later.
+    pub(crate) async fn rows(&self) -> Result<&Arc<dyn MetaStore>, ApplyError> {
+        self.try_head().await?;
+        Ok(self.store())
+    }
+
+    /// Where the state stands, and what is to be written of it.
+    async fn stands(&self) -> Result<(Arc<Behind>, GroupHead), ApplyError> {
+        if let Some(loaded) = self.loaded.read().await.as_ref().filter(|it| !it.behind.has_failed()) {
+            return Ok((Arc::clone(&loaded.behind), loaded.head.clone()));
+        }
         let mut slot = self.loaded.write().await;
-        Ok(self.ensure_loaded(&mut slot).await?.head.clone())
+        let loaded = self.ensure_loaded(&mut slot).await?;
+        Ok((Arc::clone(&loaded.behind), loaded.head.clone()))
     }
 
     /// Up to where the rows are known to be on the database's disk.
@@ -308,8 +349,8 @@ impl Machine {
         *self.durable.borrow()
     }
 
-    /// Applies entries that are committed; what each came to. Returns when they are in the database, however often
-    /// that fails in between; an error means that a human must look.
+    /// Applies entries that are committed; what each came to. Returns when they are decided, however often the database
+    /// fails in between; an error means that a human must look.
     pub(crate) async fn apply(&self, entries: &[Entry]) -> Result<Vec<Option<Outcome>>, ApplyError> {
         // openraft may hand out entries that a majority of others has flushed, but not this node.
         if let Some((log, last)) = self.parts.log.as_ref().zip(entries.last()) {
@@ -332,7 +373,7 @@ impl Machine {
             return Err(error);
         }
         let cause = std::error::Error::source(&error).map(ToString::to_string);
-        if let ApplyError::Store(_, StoreError::Full(_)) = &error {
+        if let Some(StoreError::Full(_)) = error.of_store() {
             tracing::error!(group = %self.group(), %error, cause, "nothing is applied until there is room");
         } else {
             tracing::warn!(group = %self.group(), %error, cause, "try again after a database error");
@@ -363,17 +404,22 @@ impl Machine {
         result
     }
 
-    /// Loads the state if it is not, and brings it to where readers have seen it.
+    /// Loads the state if it is not, and brings it and its rows to where readers have seen it: of a database that takes
+    /// nothing nobody is served.
     pub(super) async fn ensure_loaded<'a>(
         &self,
         slot: &'a mut Option<Loaded>,
     ) -> Result<&'a mut Loaded, ApplyError> {
+        if slot.as_ref().is_some_and(|loaded| loaded.behind.has_failed()) {
+            *slot = None;
+        }
         if slot.is_none() {
             let mut loaded = self.load().await?;
             let seen = self.applied.borrow().0;
             // A commit whose answer was lost: its events are lost too.
             let unseen = loaded.head.applied.index > seen;
             self.replay(&mut loaded, seen).await?;
+            loaded.settle().await?;
             if unseen {
                 self.publish_gap(loaded.head.applied.index);
             }
@@ -388,6 +434,7 @@ impl Machine {
             return Err(ApplyError::Stopping);
         }
         let (store, group) = (self.store(), self.group());
+        let turn = Arc::clone(&self.writing).lock_owned().await;
         let load = async {
             // First, so that a restart while loading is noticed with the next load.
             let server = store.server_incarnation().await?;
@@ -401,12 +448,14 @@ impl Machine {
             };
             let seed = store.seed(group).await?;
             let digest = seed.digest;
-            let share = self.parts.budget.share();
-            Ok(Loaded { state: State::new(group, seed), head, share, digest, server })
+            Ok((State::new(group, seed), head, digest, server))
         };
-        let loaded = load.await.map_err(|error| self.store_error(error))?;
-        self.check_feature_level(loaded.state.feature_level())?;
-        self.check_against_log(&loaded.head)?;
+        let (state, head, digest, server) = load.await.map_err(|error| self.store_error(error))?;
+        self.check_feature_level(state.feature_level())?;
+        self.check_against_log(&head)?;
+        let writer = Writer { store: Arc::clone(store), fatal: Arc::clone(&self.parts.fatal), turn };
+        let behind = Behind::start(group, head.applied.index, writer);
+        let loaded = Loaded { state, head, behind, share: self.parts.budget.share(), digest, server };
         *self.membership.lock() = loaded.head.membership.clone();
         if let Some(digest) = loaded.digest {
             self.points.lock().reached(Point { index: LogIndex(loaded.head.applied.index), digest }, &[]);
@@ -467,22 +516,28 @@ impl Machine {
         let (entries, outcomes) = (&entries[skip..], &mut outcomes[skip..]);
         let commands = entries.iter().map(|entry| self.decode(entry));
         let commands: Vec<Option<Command>> = commands.collect::<Result<_, _>>()?;
+        loaded.behind.room().await?;
         self.load_ahead(loaded, &commands).await?;
         let mut pending = Pending::default();
         for ((entry, command), outcome) in entries.iter().zip(&commands).zip(outcomes) {
             if let Some(command) = command {
                 *outcome = Some(self.decide(loaded, &mut pending, entry.index(), command).await?);
+                pending.decided.bytes += entry_bytes(entry);
             } else if let EntryPayload::Membership(membership) = &entry.payload {
                 let stored = StoredMembership::new(Some(entry.log_id()), membership.clone());
-                pending.membership = Some(record::encode(&record::stored_membership(&stored)));
+                pending.decided.membership = Some(record::encode(&record::stored_membership(&stored)));
             }
-            pending.applied = Some(record::applied(&entry.log_id()));
+            pending.decided.applied = Some(record::applied(&entry.log_id()));
             let index = record::position(&entry.log_id());
             if let Some(digest) = loaded.digest.filter(|_| points::is_kept(index)) {
                 pending.points.push(Point { index, digest });
             }
         }
-        self.commit(loaded, pending).await?;
+        self.hand_over(loaded, pending);
+        if self.log().is_none() {
+            // Nothing could be decided again.
+            loaded.settle().await?;
+        }
         loaded.shrink();
         Ok(())
     }
@@ -506,8 +561,8 @@ impl Machine {
         }
         let mut needs = loaded.state.missing(&command.command);
         if !needs.is_empty() {
-            // Rows are loaded as of the last commit, so what was decided so far must be committed first.
-            self.commit(loaded, std::mem::take(pending)).await?;
+            // Rows are loaded as of what was written, so what was decided so far must be.
+            self.hand_over(loaded, std::mem::take(pending));
             // Room for them; only once, or rows of this very command would go again.
             loaded.shrink();
             needs = loaded.state.missing(&command.command);
@@ -529,35 +584,32 @@ impl Machine {
         let decision = decide(&loaded.state, command);
         loaded.state.absorb(&decision.changes);
         loaded.digest = next_digest(loaded, LogIndex(index + 1), &decision.changes);
-        pending.changes.extend(decision.changes);
+        pending.decided.changes.extend(decision.changes);
         Ok(decision.outcome)
     }
 
-    async fn commit(&self, loaded: &mut Loaded, pending: Pending) -> Result<(), ApplyError> {
-        let Some(applied) = pending.applied else { return Ok(()) };
-        let batch = Batch {
-            group: self.group(),
-            expected_index: loaded.head.applied.index,
-            applied: applied.clone(),
-            membership: pending.membership.clone(),
-            changes: &pending.changes,
-            digest: loaded.digest,
-        };
-        self.store().commit(batch).await.map_err(|error| self.store_error(error))?;
+    /// Tells everybody what was decided, and has it written.
+    fn hand_over(&self, loaded: &mut Loaded, pending: Pending) {
+        let Pending { mut decided, points } = pending;
+        let Some(applied) = decided.applied.clone() else { return };
+        decided.digest = loaded.digest;
+        #[cfg(test)]
+        crate::simulation::decided(self.group(), (loaded.head.applied.index, applied.index));
         loaded.head.applied = applied;
         if let Some(digest) = loaded.digest {
             let head = Point { index: LogIndex(loaded.head.applied.index), digest };
-            self.points.lock().reached(head, &pending.points);
+            self.points.lock().reached(head, &points);
         }
-        if let Some(membership) = pending.membership {
+        if let Some(membership) = &decided.membership {
             *self.membership.lock() = membership.clone();
-            loaded.head.membership = membership;
+            loaded.head.membership = membership.clone();
         }
-        self.publish(loaded.head.applied.index, events(&pending.changes));
-        Ok(())
+        let events = events(&decided.changes);
+        loaded.behind.add(decided);
+        self.publish(loaded.head.applied.index, events);
     }
 
-    /// Tells readers and listeners how far the rows are.
+    /// Tells readers and listeners how far the state is.
     fn publish(&self, applied: u64, events: Vec<(AccountId, EventKind)>) {
         let (group, index) = (self.group(), LogIndex(applied));
         self.applied.send_if_modified(|applied| {
@@ -584,6 +636,11 @@ impl Machine {
         }
         ApplyError::Store(self.group(), error)
     }
+}
+
+/// What an entry brings.
+fn entry_bytes(entry: &Entry) -> usize {
+    if let EntryPayload::Normal(command) = &entry.payload { command.0.len() } else { 0 }
 }
 
 /// The digest after a command's entry; the level that has digests begins them.

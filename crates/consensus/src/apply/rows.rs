@@ -46,10 +46,13 @@ impl Machine {
         Ok(())
     }
 
-    /// Loads rows into the state, which must hold nothing that is not committed. No row gets there before it can be
-    /// believed, so that a caller who goes away in the middle does no harm.
+    /// Loads rows into the state, once all that was handed over is written; nothing else may be in it. No row gets there
+    /// before it can be believed, so that a caller who goes away in the middle does no harm.
     pub(super) async fn load_rows(&self, loaded: &mut Loaded, needs: &[Need]) -> Result<(), ApplyError> {
         let (store, group) = (self.store(), self.group());
+        if !needs.is_empty() {
+            loaded.settle().await?;
+        }
         for some in needs.chunks(NEEDS_AT_ONCE) {
             let mut rows = Vec::with_capacity(some.len());
             for need in some {
@@ -57,7 +60,7 @@ impl Machine {
             }
             self.check_server(loaded.server).await?;
             rows.into_iter().for_each(|rows| loaded.state.insert(rows));
-            loaded.share.set(loaded.state.bytes());
+            loaded.share.set(loaded.bytes());
         }
         Ok(())
     }
@@ -77,6 +80,7 @@ impl Machine {
         for round in 0..LOAD_ROUNDS_MAX {
             let guard = Arc::clone(&self.loaded).read_owned().await;
             if let Ok(guard) = OwnedRwLockReadGuard::try_map(guard, Option::as_ref)
+                && !guard.behind.has_failed()
                 && needs(&guard.state).is_empty()
             {
                 return Ok(guard);

@@ -118,7 +118,7 @@ impl Sessions {
     }
 
     async fn begin(&self, machine: &Arc<Machine>, peer: u64) -> Result<Stream, ApplyError> {
-        let export = machine.store().begin_export(machine.group()).await;
+        let export = machine.rows().await?.begin_export(machine.group()).await;
         let sending = Sending::new(export.map_err(|error| machine.store_error(error))?);
         let sending = Arc::new(tokio::sync::Mutex::new(sending));
         let guard = Arc::clone(&sending).try_lock_owned().expect("nobody else knows it yet");

@@ -67,9 +67,11 @@ impl Machine {
         let server = store.server_incarnation().await.map_err(store_error)?;
         let mut slot = self.loaded.write().await;
         *slot = None;
+        // What was on its way is over before other rows take the place.
+        let turn = self.writing.lock().await;
         self.points.lock().forget();
         staged.install.finish(staged.head.clone()).await.map_err(store_error)?;
-        drop(slot);
+        drop((slot, turn));
         // openraft purges the log once this returns.
         let durable = store.durable_index(group, true).await.map_err(store_error)?;
         if durable < needed {

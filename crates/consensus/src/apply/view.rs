@@ -14,7 +14,10 @@ use buzon_types::uid_set::UidSet;
 use bytes::Bytes;
 use tokio::sync::OwnedRwLockReadGuard;
 
-use super::machine::{Loaded, Machine};
+use super::machine::{ApplyError, Loaded, Machine};
+use crate::error::ReadError;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The state of a group at one log index, with the rows that were asked for. Entries are not applied while it
 /// lives, in this group: look, copy what is needed, drop it. Never hold it over a write to a client, nor over another
@@ -58,35 +61,41 @@ impl View {
         &self,
         mailbox: MailboxKey,
         uids: &UidSet,
-    ) -> Result<Vec<(Uid, Bytes)>, StoreError> {
-        let rows = self.store().summaries(self.group(), mailbox, uids).await?;
+    ) -> Result<Vec<(Uid, Bytes)>, ReadError> {
+        let rows = self.rows().await?.summaries(self.group(), mailbox, uids).await;
         self.checked(rows).await
     }
 
     /// Tombstones among these UIDs, ascending by UID.
-    pub async fn tombstones(&self, mailbox: MailboxKey, uids: &UidSet) -> Result<Vec<Tombstone>, StoreError> {
-        let rows = self.store().tombstones(self.group(), mailbox, uids).await?;
+    pub async fn tombstones(&self, mailbox: MailboxKey, uids: &UidSet) -> Result<Vec<Tombstone>, ReadError> {
+        let rows = self.rows().await?.tombstones(self.group(), mailbox, uids).await;
         self.checked(rows).await
     }
 
     /// UIDs expunged after a modseq.
-    pub async fn expunged_since(&self, mailbox: MailboxKey, since: ModSeq) -> Result<UidSet, StoreError> {
-        let rows = self.store().expunged_since(self.group(), mailbox, since).await?;
+    pub async fn expunged_since(&self, mailbox: MailboxKey, since: ModSeq) -> Result<UidSet, ReadError> {
+        let rows = self.rows().await?.expunged_since(self.group(), mailbox, since).await;
         self.checked(rows).await
     }
 
-    /// The database, for listings that need not be of this very state.
-    pub fn store(&self) -> &Arc<dyn MetaStore> {
-        self.machine.store()
+    /// The database, whose rows are those of this state.
+    async fn rows(&self) -> Result<&Arc<dyn MetaStore>, ReadError> {
+        self.guard.settle().await.map_err(unavailable)?;
+        Ok(self.machine.store())
     }
 
     /// Rows from a server that restarted may be older than the state.
-    async fn checked<T>(&self, rows: T) -> Result<T, StoreError> {
-        let (now, then) = (self.store().server_incarnation().await?, self.guard.server);
-        if now == then {
-            return Ok(rows);
+    async fn checked<T>(&self, rows: Result<T, StoreError>) -> Result<T, ReadError> {
+        let rows = rows.map_err(unavailable)?;
+        let now = self.machine.store().server_incarnation().await.map_err(unavailable)?;
+        if now == self.guard.server {
+            Ok(rows)
+        } else {
+            Err(unavailable(ApplyError::Restarted(self.group())))
         }
-        let (expected, found) = (self.index().0, 0);
-        Err(StoreError::AppliedMismatch { group: self.group().0, expected, found })
     }
+}
+
+fn unavailable(error: impl Into<BoxError>) -> ReadError {
+    ReadError::Unavailable(error.into())
 }

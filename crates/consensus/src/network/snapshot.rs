@@ -174,8 +174,11 @@ fn export(
             pages += 1;
             if send(Part::Page(page.0)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        let exported = machine.store().export(machine.group(), &mut visit).await;
-        let head = exported.map_err(|error| machine.store_error(error));
+        let exported = async {
+            let exported = machine.rows().await?.export(machine.group(), &mut visit).await;
+            exported.map_err(|error| machine.store_error(error))
+        };
+        let head = exported.await;
         let head = head.and_then(|head| reaches(&machine, at_least.as_ref(), head));
         match head.and_then(|head| Ok(snapshot_meta(&head)?)) {
             Ok(meta) => drop(send(Part::End(pb::SnapshotEnd { pages, meta: Some(meta) }))),

@@ -2,13 +2,13 @@
 
 mod a_retry_applies_once;
 mod acknowledged_writes_survive;
-mod databases_are_never_ahead_of_their_logs;
 mod groups_keep_running;
 mod logs_go_only_below_what_databases_hold;
 mod one_leader_per_term;
 mod reads_see_what_was_acknowledged;
 mod replicas_agree;
 mod sessions_never_go_back;
+mod states_are_never_ahead_of_their_logs;
 mod uids_and_modseqs_ascend;
 mod votes_are_kept;
 
@@ -30,7 +30,7 @@ pub(crate) trait Invariant: Send {
 /// Fresh ones, for one group.
 pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
     vec![
-        Box::<databases_are_never_ahead_of_their_logs::Check>::default(),
+        Box::<states_are_never_ahead_of_their_logs::Check>::default(),
         Box::<logs_go_only_below_what_databases_hold::Check>::default(),
         Box::<votes_are_kept::Check>::default(),
         Box::<one_leader_per_term::Check>::default(),

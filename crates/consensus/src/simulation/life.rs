@@ -69,6 +69,10 @@ impl Life {
         &self.random
     }
 
+    pub(crate) fn oracle(&self) -> &Arc<Oracle> {
+        &self.oracle
+    }
+
     pub(crate) fn network(&self) -> &Arc<Network> {
         &self.network
     }

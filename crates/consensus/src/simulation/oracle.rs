@@ -24,8 +24,10 @@ use crate::log::backend::Operation;
 pub(crate) enum Event<'a> {
     /// An entry is known to be committed, for the first time.
     Decided { entry: &'a Decided },
+    /// A replica's state moved to a position, before its rows do: from now on it is served.
+    Served { node: NodeId, to: LogIndex, log_end: LogIndex },
     /// A replica's rows moved to a position.
-    Applied { node: NodeId, to: LogIndex, log_end: LogIndex, rows: u64 },
+    Applied { node: NodeId, to: LogIndex, rows: u64 },
     /// A replica's rows are those of a snapshot.
     Installed { node: NodeId, at: LogIndex, rows: u64 },
     /// A step of a group's log is on the disk; how far the rows are on theirs.
@@ -178,16 +180,8 @@ impl Oracle {
         self.state.lock().durable.insert((node, group), index);
     }
 
-    /// A replica has written what it made of the entries after `from`; they are committed.
-    pub(crate) fn applied(
-        &self,
-        node: NodeId,
-        group: GroupId,
-        (from, to): (LogIndex, LogIndex),
-        rows: &Rows,
-    ) {
-        let rows = digest::of_rows(rows);
-        self.trace(|| format!("node {node} group {group}: applied {from}..{to} {rows:x}"));
+    /// A replica has decided the entries after `from`; they are committed.
+    pub(crate) fn decided(&self, node: NodeId, group: GroupId, (from, to): (LogIndex, LogIndex)) {
         let mut state = self.state.lock();
         let Some(disk) = state.disks.get(&node).cloned() else { return };
         let (log_end, entries) = disk.synced(group, |log| {
@@ -199,7 +193,20 @@ impl Oracle {
             let Some(bytes) = bytes else { continue };
             state.committed(node, group, LogIndex(index), bytes);
         }
-        state.observe(group, &Event::Applied { node, to, log_end, rows });
+        state.observe(group, &Event::Served { node, to, log_end });
+    }
+
+    /// A replica has written its rows up to a position.
+    pub(crate) fn applied(
+        &self,
+        node: NodeId,
+        group: GroupId,
+        (from, to): (LogIndex, LogIndex),
+        rows: &Rows,
+    ) {
+        let rows = digest::of_rows(rows);
+        self.trace(|| format!("node {node} group {group}: applied {from}..{to} {rows:x}"));
+        self.state.lock().observe(group, &Event::Applied { node, to, rows });
     }
 
     pub(crate) fn installed(&self, node: NodeId, group: GroupId, at: LogIndex, rows: &Rows) {

@@ -225,7 +225,21 @@ impl TestNode {
         wait(condition).await;
     }
 
+    /// All that was applied by now is in the rows.
+    async fn settle(&self) {
+        for group in self.node().groups() {
+            group.rows().await.unwrap();
+        }
+    }
+
+    /// Of a group's rows.
+    pub(super) async fn digest(&self, group: GroupId) -> u128 {
+        self.settle().await;
+        self.store().digest(group).await.unwrap()
+    }
+
     pub(super) async fn tenants(&self) -> usize {
+        self.settle().await;
         self.store().tenants(None, 10_000).await.unwrap().len()
     }
 }
@@ -313,7 +327,7 @@ impl Cluster {
     pub(super) async fn digests(&self) -> Vec<u128> {
         let mut digests = Vec::new();
         for node in self.nodes() {
-            digests.push(node.store().digest(GROUP).await.unwrap());
+            digests.push(node.digest(GROUP).await);
         }
         digests
     }

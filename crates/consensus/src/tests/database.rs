@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use buzon_model::read::{EventKind, ReadAt};
+use buzon_model::read::ReadAt;
 use buzon_types::id::{LogIndex, NodeId};
 use openraft::storage::{RaftSnapshotBuilder as _, RaftStateMachine as _};
 use openraft::type_config::alias::SnapshotOf;
@@ -193,18 +193,6 @@ async fn a_database_that_fails_for_a_while_loses_and_doubles_nothing() {
     propose(&group, 15..20).await;
     assert!(tenant_exists(&group, ReadAt::Linearizable, "tenant 19").await);
     assert_eq!(node.tenants().await, 20);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn listeners_are_told_of_a_gap_when_the_answer_to_a_commit_was_lost() {
-    let (_node, flaky, group) = flaky(RaftOptions::default()).await;
-    propose(&group, 0..1).await;
-    let mut events = group.events();
-    flaky.forget.store(1, Ordering::SeqCst);
-    propose(&group, 1..2).await;
-    // What follows is in the same order as it happened.
-    let gap = std::iter::from_fn(|| events.try_recv().ok()).find(|event| event.kind == EventKind::Gap);
-    assert!(gap.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

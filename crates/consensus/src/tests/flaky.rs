@@ -28,6 +28,8 @@ pub(super) struct Flaky {
     /// It was asked to flush so often.
     pub(super) flushes: AtomicU64,
     pub(super) incarnation: AtomicU64,
+    /// Commits wait for it.
+    pub(super) gate: tokio::sync::Mutex<()>,
     /// Whether the disk under the database has failed.
     pub(super) disk_failed: AtomicBool,
     /// Snapshots that fail before their rows are the group's.
@@ -131,6 +133,7 @@ impl Flaky {
             never_durable: AtomicBool::default(),
             flushes: AtomicU64::default(),
             incarnation: AtomicU64::default(),
+            gate: tokio::sync::Mutex::default(),
             disk_failed: AtomicBool::default(),
             refuse_install: AtomicU64::default(),
             forget_install: Arc::default(),
@@ -183,6 +186,7 @@ impl MetaStore for Flaky {
     async fn commit(&self, batch: Batch<'_>) -> Result<(), StoreError> {
         let group = batch.group;
         self.loads_at_commit.lock().push(self.loads.load(Ordering::SeqCst));
+        let _open = self.gate.lock().await;
         if self.disk_failed.load(Ordering::SeqCst) {
             return Err(StoreError::Disk(std::io::Error::other("a test's disk").into()));
         }

@@ -34,7 +34,7 @@ pub(super) async fn list(
     directory.read(ReadAt::Linearizable, [], |_| ()).await?;
     let (rows_max, after) = (page_rows(request.rows_max), Some(request.page.as_str()));
     let after = after.filter(|page| !page.is_empty());
-    let rows = directory.store().domains(tenant, after, rows_max).await.map_err(cold)?;
+    let rows = directory.rows().await?.domains(tenant, after, rows_max).await.map_err(cold)?;
     let is_full = rows.len() == rows_max as usize;
     let next_page = rows.last().filter(|_| is_full).map(|row| row.domain.to_string()).unwrap_or_default();
     let mut names = Names::default();

@@ -32,7 +32,7 @@ pub(super) async fn accounts(
     let directory = admin.directory()?;
     directory.read(ReadAt::Linearizable, [], |_| ()).await?;
     let rows_max = page_rows(request.rows_max);
-    let rows = directory.store().placements(tenant, after, rows_max).await.map_err(cold)?;
+    let rows = directory.rows().await?.placements(tenant, after, rows_max).await.map_err(cold)?;
     let is_full = rows.len() == rows_max as usize;
     let next_page = rows.last().filter(|_| is_full).map(|row| row.account.to_string()).unwrap_or_default();
     let mut names = Names::default();

@@ -273,7 +273,7 @@ impl Exporter {
         if uids.is_empty() {
             return Ok(HashMap::new());
         }
-        let found = self.replica.store().summaries(self.replica.id(), key, uids).await;
+        let found = self.replica.rows().await?.summaries(self.replica.id(), key, uids).await;
         Ok(found.map_err(cold)?.into_iter().collect())
     }
 

@@ -154,7 +154,7 @@ impl Reading {
         if uids.is_empty() {
             return Ok(());
         }
-        let summaries = self.replica.store().summaries(self.replica.id(), self.key, &uids).await;
+        let summaries = self.replica.rows().await?.summaries(self.replica.id(), self.key, &uids).await;
         let mut summaries: HashMap<Uid, Bytes> = summaries.map_err(cold)?.into_iter().collect();
         for message in messages.iter_mut().filter(|message| self.summaries.contains(message.row.uid)) {
             message.summary = summaries.remove(&message.row.uid);

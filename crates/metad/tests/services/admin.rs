@@ -157,7 +157,7 @@ async fn an_account_is_deleted_with_its_mail_and_its_address_is_free() {
     admin.delete_account(delete()).await.unwrap();
     assert_eq!(code(&admin.delete_account(delete()).await.unwrap_err()), ErrorCode::NotFound);
     let all = (buzon_types::uid::Uid::MIN..=buzon_types::uid::Uid::MAX).into();
-    assert!(world.shard.store().summaries(ana.shard, inbox, &all).await.unwrap().is_empty());
+    assert!(world.shard.rows().await.unwrap().summaries(ana.shard, inbox, &all).await.unwrap().is_empty());
     admin.create_account(create("ana@example.com")).await.unwrap();
     let again = world.resolve("ana@example.com").await;
     assert!(again.account > ana.account, "ids are never used again");

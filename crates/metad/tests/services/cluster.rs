@@ -52,8 +52,8 @@ async fn one_node_founds_itself_with_the_accounts_it_has() {
     let after = topology(transport(), ReadAt::Linearizable, DEADLINE).await.unwrap().value;
     assert_eq!((after.shards[0].group, after.shards[0].accounts, after.next_group), (SHARD, 2, GroupId(2)));
     assert_eq!(after.nodes[0].address.as_str(), "127.0.0.1:7071");
-    assert_eq!(world.directory.store().nodes().await.unwrap(), after.nodes);
-    assert_eq!(world.directory.store().shards().await.unwrap(), after.shards);
+    assert_eq!(world.directory.rows().await.unwrap().nodes().await.unwrap(), after.nodes);
+    assert_eq!(world.directory.rows().await.unwrap().shards().await.unwrap(), after.shards);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ fn owned_by(owner: u64) -> Options {
 }
 
 async fn staged(world: &World) -> Vec<(AccountId, u128)> {
-    world.shard.store().staged_copies(SHARD, None, 100).await.unwrap()
+    world.shard.rows().await.unwrap().staged_copies(SHARD, None, 100).await.unwrap()
 }
 
 /// Waits until the entries applied so far have brought it about.
@@ -73,10 +73,10 @@ async fn rows_of_a_mailbox_whose_removal_was_cut_off_go_after_a_restart() {
     {
         world.shard.propose(None, Command::Shard(command)).await.unwrap().1.unwrap();
     }
-    assert_eq!(world.shard.store().deleting_mailboxes(SHARD, None, 10).await.unwrap(), [junk]);
+    assert_eq!(world.shard.rows().await.unwrap().deleting_mailboxes(SHARD, None, 10).await.unwrap(), [junk]);
 
     let world = world.restart().await;
-    let store = world.shard.store();
+    let store = world.shard.rows().await.unwrap();
     until(&world, || async { store.deleting_mailboxes(SHARD, None, 10).await.unwrap().is_empty() }).await;
     let all = UidSet::from(Uid::MIN..=Uid::MAX);
     assert_eq!(store.summaries(SHARD, junk, &all).await.unwrap(), []);
@@ -132,7 +132,7 @@ async fn a_copy_whose_instance_is_closed_in_between_copies_nothing() {
     let (shard, closed) = (std::sync::Arc::clone(&world.shard), instance(&world).await);
     let closes: Hook = Box::new(move || {
         Box::pin(async move {
-            let staged = shard.store().staged_copies(SHARD, None, 10).await.unwrap();
+            let staged = shard.rows().await.unwrap().staged_copies(SHARD, None, 10).await.unwrap();
             assert_eq!(staged.len(), 1);
             for (account, staging) in staged {
                 let drop = Command::Shard(ShardCommand::DropCopy { account, staging });

@@ -157,7 +157,7 @@ async fn a_deleted_mailbox_has_no_name_and_its_rows_go() {
     assert_eq!(delta.value.name, None);
     // Two steps of 2,000 messages, taken by nobody's order but the deletion's.
     use buzon_metad::groups::Replica;
-    let store = world.shard.store();
+    let store = world.shard.rows().await.unwrap();
     let all = UidSet::from(Uid::MIN..=Uid::MAX);
     while !store.summaries(ana.shard, junk, &all).await.unwrap().is_empty() {
         applied.changed().await.unwrap();

@@ -159,8 +159,8 @@ impl Replica for TestGroup {
         Ok(self.store.tombstones(self.id, mailbox, uids).await.unwrap())
     }
 
-    fn store(&self) -> &Arc<dyn MetaStore> {
-        &self.store
+    async fn rows(&self) -> Result<&Arc<dyn MetaStore>, CallError> {
+        Ok(&self.store)
     }
 
     fn subscribe(&self) -> broadcast::Receiver<AccountEvent> {

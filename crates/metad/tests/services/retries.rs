@@ -160,7 +160,7 @@ async fn without_a_leader_nothing_was_applied() {
 
 /// The instance that the client has in the shard: the last that was opened.
 pub(crate) async fn instance(world: &World) -> InstanceId {
-    let seed = world.shard.store().seed(world.shard.id()).await.unwrap();
+    let seed = world.shard.rows().await.unwrap().seed(world.shard.id()).await.unwrap();
     seed.instances.into_iter().max_by_key(|(_, opened, _)| *opened).unwrap().0
 }
 
@@ -205,7 +205,7 @@ async fn closing_removes_the_records() {
     append(&world.meta, &ana, inbox).await.unwrap();
     let open = instance(&world).await;
     world.meta.close().await.unwrap();
-    let seed = world.shard.store().seed(world.shard.id()).await.unwrap();
+    let seed = world.shard.rows().await.unwrap().seed(world.shard.id()).await.unwrap();
     assert!(seed.instances.iter().all(|(id, _, _)| *id != open));
     assert!(seed.records.iter().all(|(id, ..)| *id != open));
 }
