@@ -14,6 +14,9 @@ use crate::statement::Statement;
 /// Sees each row of a result; may end the reading.
 pub type Visit<'a> = &'a mut (dyn FnMut(&dyn Cells) -> Result<ControlFlow<()>, StoreError> + Send);
 
+/// Makes something of a row.
+pub type Decode<T> = fn(&dyn Cells) -> Result<T, StoreError>;
+
 /// A statement with parameters `$1`, `$2`, …
 #[derive(Debug, Clone)]
 pub struct Query {
@@ -81,6 +84,22 @@ pub trait Session: Send {
     /// Runs a query with parameters `$1`, `$2`, … and shows its rows.
     async fn each(&mut self, sql: &str, values: &[Value], visit: Visit<'_>) -> Result<(), StoreError>;
 
+    /// What `decode` makes of each row of a query, wherever rows are read.
+    async fn collect<T: Send + 'static>(
+        &mut self,
+        sql: &str,
+        values: &[Value],
+        decode: Decode<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::new();
+        self.each(sql, values, &mut |cells| {
+            found.push(decode(cells)?);
+            Ok(ControlFlow::Continue(()))
+        })
+        .await?;
+        Ok(found)
+    }
+
     /// Runs a statement; how many rows it changed.
     async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError>;
 
@@ -95,6 +114,23 @@ pub trait Session: Send {
         rows: &Rows,
         visit: Visit<'_>,
     ) -> Result<(), StoreError>;
+
+    /// The same, and what `decode` makes of each row, wherever rows are read.
+    async fn batch_collect<T: Send + 'static>(
+        &mut self,
+        statement: &Statement,
+        part: i64,
+        rows: &Rows,
+        decode: Decode<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::new();
+        self.batch_each(statement, part, rows, &mut |cells| {
+            found.push(decode(cells)?);
+            Ok(ControlFlow::Continue(()))
+        })
+        .await?;
+        Ok(found)
+    }
 
     /// Commits.
     async fn commit(self) -> Result<(), StoreError>;

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::cell::{Cells, Value};
 use crate::codec::{self, cluster, directory};
-use crate::database::{Database, Session};
+use crate::database::{Database, Decode, Session};
 use crate::error::StoreError;
 use crate::scan::PAGE_ROWS_MAX;
 use crate::store::{Batch, Export, GroupHead, Identity, Install, MetaStore, OutcomeCodec, Page};
@@ -65,12 +65,12 @@ impl<D: Database> Store<D> {
     }
 
     /// Rows of a directory table after a key, of one tenant or all.
-    async fn list<T: Send>(
+    async fn list<T: Send + 'static>(
         &self,
         table: &'static Table,
         key: &str,
         (tenant, after, rows_max): (Option<TenantId>, Option<Value>, u32),
-        decode: impl Fn(&dyn Cells) -> Result<T, StoreError> + Send + Sync,
+        decode: Decode<T>,
     ) -> Result<Vec<T>, StoreError> {
         let mut session = self.database.read().await?;
         let Some(head) = read::head(&mut session, DIRECTORY).await? else { return Ok(Vec::new()) };
@@ -89,7 +89,7 @@ impl<D: Database> Store<D> {
             "SELECT {columns} FROM {} WHERE part = $1{condition} ORDER BY {key} LIMIT {rows_max}",
             table.name
         );
-        read::all(&mut session, &sql, &values, decode).await
+        session.collect(&sql, &values, decode).await
     }
 }
 
@@ -98,7 +98,7 @@ impl<D: Database> MetaStore for Store<D> {
     async fn claim(&self, identity: &Identity) -> Result<(), StoreError> {
         let mut session = self.database.write().await?;
         let sql = "SELECT cluster, node, incarnation FROM node";
-        let mut found = read::all(&mut session, sql, &[], identity_row).await?;
+        let mut found = session.collect(sql, &[], identity_row).await?;
         match found.pop().flatten() {
             Some(found) if found == *identity => Ok(()),
             Some(found) => {

@@ -9,6 +9,7 @@ use buzon_types::id::{AccountId, FeatureLevel, GroupId, MailboxId, MailboxKey, N
 use buzon_types::mailbox_name::MailboxName;
 use buzon_types::request::InstanceId;
 use buzon_types::time::Timestamp;
+use buzon_types::uid::Uid;
 use buzon_types::uid_set::UidSet;
 use bytes::Bytes;
 
@@ -17,7 +18,7 @@ use buzon_types::id::TenantId;
 
 use crate::cell::{Cells, Kind, Rows, Value, signed};
 use crate::codec::{self, cluster, directory, mail};
-use crate::database::Session;
+use crate::database::{Decode, Session};
 use crate::error::StoreError;
 use crate::plan::put_runs;
 use crate::statement::{Statement, names};
@@ -49,26 +50,9 @@ pub(crate) struct StoredHead {
     pub(crate) digest: Option<StateDigest>,
 }
 
-/// Collects what `decode` makes of each row.
-pub(crate) async fn all<T: Send>(
-    session: &mut impl Session,
-    sql: &str,
-    values: &[Value],
-    decode: impl Fn(&dyn Cells) -> Result<T, StoreError> + Send + Sync,
-) -> Result<Vec<T>, StoreError> {
-    let mut found = Vec::new();
-    session
-        .each(sql, values, &mut |cells| {
-            found.push(decode(cells)?);
-            Ok(ControlFlow::Continue(()))
-        })
-        .await?;
-    Ok(found)
-}
-
 /// All groups.
 pub(crate) async fn heads(session: &mut impl Session) -> Result<Vec<StoredHead>, StoreError> {
-    all(session, &format!("{HEAD} ORDER BY group_id"), &[], head_row).await
+    session.collect(&format!("{HEAD} ORDER BY group_id"), &[], head_row).await
 }
 
 /// One group.
@@ -77,7 +61,7 @@ pub(crate) async fn head(
     group: GroupId,
 ) -> Result<Option<StoredHead>, StoreError> {
     let sql = format!("{HEAD} WHERE group_id = $1");
-    Ok(all(session, &sql, &[group.0.into()], head_row).await?.pop())
+    Ok(session.collect(&sql, &[group.0.into()], head_row).await?.pop())
 }
 
 /// One group that must be there.
@@ -121,21 +105,25 @@ pub(crate) async fn seed(
     let stored = known_head(session, group).await?;
     let part = [Value::from(stored.part)];
     let instances = "SELECT id, opened_at, forget_below FROM instance WHERE part = $1 ORDER BY id";
-    let instances = all(session, instances, &part, |cells| {
+    let instances = session.collect(instances, &part, |cells| {
         let id = InstanceId(codec::wide(cells, 0, "instance.id")?);
         let opened_at = codec::time(cells, 1, "instance.opened_at")?;
         Ok((id, opened_at, codec::unsigned(cells, 2, "instance.forget_below")?))
     });
     let instances = instances.await?;
     let records = "SELECT instance, sequence, accounts, outcome FROM record WHERE part = $1 ORDER BY instance, sequence";
-    let records = all(session, records, &part, |cells| {
-        let instance = InstanceId(codec::wide(cells, 0, "record.instance")?);
-        let sequence = codec::unsigned(cells, 1, "record.sequence")?;
-        let outcome = outcomes.decode(codec::bytes(cells, 3, "record.outcome")?);
-        let outcome = outcome.ok_or_else(|| codec::corrupt("record.outcome"))?;
-        Ok((instance, sequence, mail::accounts(cells, 2)?, outcome))
-    });
-    let records = records.await?;
+    let mut found = Vec::new();
+    session
+        .each(records, &part, &mut |cells| {
+            let instance = InstanceId(codec::wide(cells, 0, "record.instance")?);
+            let sequence = codec::unsigned(cells, 1, "record.sequence")?;
+            let outcome = outcomes.decode(codec::bytes(cells, 3, "record.outcome")?);
+            let outcome = outcome.ok_or_else(|| codec::corrupt("record.outcome"))?;
+            found.push((instance, sequence, mail::accounts(cells, 2)?, outcome));
+            Ok(ControlFlow::Continue(()))
+        })
+        .await?;
+    let records = found;
     let nodes = by(session, &NODE, "true", stored.part, &[], cluster::node).await?;
     let shards = by(session, &SHARD, "true", stored.part, &[], cluster::shard).await?;
     let moves = by(session, &MOVE, "true", stored.part, &[], cluster::pending_move).await?;
@@ -155,7 +143,7 @@ pub(crate) async fn load(
         Need::Index(key) => {
             let sql = include_str!("../queries/message/index.sql");
             let values = mailbox_values(part, *key);
-            Loaded::Index(*key, all(session, sql, &values, |cells| mail::message(cells, 0)).await?)
+            Loaded::Index(*key, session.collect(sql, &values, |cells| mail::message(cells, 0)).await?)
         }
         Need::Staging(account, staging) => {
             Loaded::Staging(*account, *staging, staging_rows(session, part, *account, *staging).await?)
@@ -164,7 +152,7 @@ pub(crate) async fn load(
             let mut values = mailbox_values(part, *key);
             values.push(ENTRY_MESSAGES_MAX.into());
             let sql = include_str!("../queries/message/residue.sql");
-            let uids = all(session, sql, &values, |cells| codec::uid(cells, 0, "message.uid")).await?;
+            let uids = session.collect(sql, &values, |cells| codec::uid(cells, 0, "message.uid")).await?;
             Loaded::Residue(*key, uids.into_iter().collect())
         }
         Need::Tenant(id) => {
@@ -195,7 +183,7 @@ pub(crate) async fn load(
         Need::PlacementCounts => {
             let sql = "SELECT shard, count(*) FROM placement WHERE part = $1 GROUP BY shard ORDER BY shard";
             let values = [part.into()];
-            let counts = all(session, sql, &values, |cells| {
+            let counts = session.collect(sql, &values, |cells| {
                 let group = GroupId(codec::unsigned(cells, 0, "placement.shard")?);
                 Ok((group, codec::unsigned(cells, 1, "number of placements")?))
             });
@@ -215,18 +203,18 @@ pub(crate) async fn addresses(
 }
 
 /// Rows of a table that a condition on `$2`, `$3`, … selects, in the order of the key.
-pub(crate) async fn by<T: Send>(
+pub(crate) async fn by<T: Send + 'static>(
     session: &mut impl Session,
     table: &'static Table,
     condition: &str,
     part: i64,
     values: &[Value],
-    decode: impl Fn(&dyn Cells) -> Result<T, StoreError> + Send + Sync,
+    decode: Decode<T>,
 ) -> Result<Vec<T>, StoreError> {
     let (columns, keys) = (names(table.columns), names(table.key()));
     let sql = format!("SELECT {columns} FROM {} WHERE part = $1 AND {condition} ORDER BY {keys}", table.name);
     let values = [&[part.into()], values].concat();
-    all(session, &sql, &values, decode).await
+    session.collect(&sql, &values, decode).await
 }
 
 async fn account(
@@ -241,7 +229,7 @@ async fn account(
     let mailboxes = by(session, &MAILBOX, "account = $2", part, &key, mail::mailbox).await?;
     let sql = "SELECT name FROM subscription WHERE part = $1 AND account = $2 ORDER BY name";
     let values = [part.into(), id.0.into()];
-    let subscriptions = all(session, sql, &values, |cells| {
+    let subscriptions = session.collect(sql, &values, |cells| {
         MailboxName::new(codec::text(cells, 0, "subscription.name")?)
             .map_err(|_| codec::corrupt("subscription.name"))
     });
@@ -255,7 +243,7 @@ async fn staging_rows(
     staging: u128,
 ) -> Result<Option<(MailboxId, Vec<buzon_model::row::StagedRow>)>, StoreError> {
     let values = [part.into(), account.0.into(), staging.into()];
-    let rows = all(session, include_str!("../queries/staged/load.sql"), &values, |cells| {
+    let rows = session.collect(include_str!("../queries/staged/load.sql"), &values, |cells| {
         Ok((MailboxId(codec::narrow(cells, 16, "staged.target")?), mail::staged(cells)?))
     });
     let rows = rows.await?;
@@ -269,12 +257,14 @@ pub(crate) async fn summaries(
     part: i64,
     mailbox: MailboxKey,
     uids: &UidSet,
-) -> Result<Vec<(buzon_types::uid::Uid, Bytes)>, StoreError> {
-    runs_of(session, &SUMMARIES, part, mailbox, uids, |cells| {
+) -> Result<Vec<(Uid, Bytes)>, StoreError> {
+    let mut found = runs_of(session, &SUMMARIES, part, mailbox, uids, |cells| {
         let body = Bytes::copy_from_slice(codec::bytes(cells, 1, "summary.body")?);
         Ok((codec::uid(cells, 0, "summary.uid")?, body))
     })
-    .await
+    .await?;
+    ascend(&mut found, |row| row.0);
+    Ok(found)
 }
 
 /// Tombstones among these UIDs.
@@ -284,28 +274,30 @@ pub(crate) async fn tombstones(
     mailbox: MailboxKey,
     uids: &UidSet,
 ) -> Result<Vec<buzon_model::row::Tombstone>, StoreError> {
-    runs_of(session, &TOMBSTONES, part, mailbox, uids, mail::tombstone).await
+    let mut found = runs_of(session, &TOMBSTONES, part, mailbox, uids, mail::tombstone).await?;
+    ascend(&mut found, |row| row.message.uid);
+    Ok(found)
 }
 
-/// Runs ascend, so pieces of a batch do too, and so does what they find.
-async fn runs_of<T: Send>(
+/// Runs ascend, and so does what is found of them, as long as the database goes from one to the next: the statements do not
+/// ask for it, since SQLite would sort the rows with all that is in them.
+fn ascend<T>(found: &mut [T], uid: impl Fn(&T) -> Uid) {
+    if !found.is_sorted_by_key(&uid) {
+        found.sort_unstable_by_key(uid);
+    }
+}
+
+async fn runs_of<T: Send + 'static>(
     session: &mut impl Session,
     statement: &Statement,
     part: i64,
     mailbox: MailboxKey,
     uids: &UidSet,
-    decode: impl Fn(&dyn Cells) -> Result<T, StoreError> + Send + Sync,
+    decode: Decode<T>,
 ) -> Result<Vec<T>, StoreError> {
     let mut rows: Rows = statement.rows();
     put_runs(&mut rows, mailbox, uids);
-    let mut found = Vec::new();
-    session
-        .batch_each(statement, part, &rows, &mut |cells| {
-            found.push(decode(cells)?);
-            Ok(ControlFlow::Continue(()))
-        })
-        .await?;
-    Ok(found)
+    session.batch_collect(statement, part, &rows, decode).await
 }
 
 /// UIDs expunged after a modseq.
@@ -318,7 +310,7 @@ pub(crate) async fn expunged_since(
     let mut values = mailbox_values(part, mailbox);
     values.push(signed(since).into());
     let sql = include_str!("../queries/message/expunged_since.sql");
-    let uids = all(session, sql, &values, |cells| codec::uid(cells, 0, "tombstone.uid")).await?;
+    let uids = session.collect(sql, &values, |cells| codec::uid(cells, 0, "tombstone.uid")).await?;
     Ok(uids.into_iter().collect())
 }
 
@@ -335,13 +327,14 @@ pub(crate) async fn deleting_mailboxes(
     let [account, id] =
         after.map_or([BEFORE_ALL; 2], |after| [after.account.0.into(), after.mailbox.0.into()]);
     let values = [part.into(), account, id, rows_max.into()];
-    all(session, include_str!("../queries/mailbox/deleting.sql"), &values, |cells| {
-        Ok(MailboxKey {
-            account: AccountId(codec::unsigned(cells, 0, "mailbox.account")?),
-            mailbox: MailboxId(codec::narrow(cells, 1, "mailbox.id")?),
+    session
+        .collect(include_str!("../queries/mailbox/deleting.sql"), &values, |cells| {
+            Ok(MailboxKey {
+                account: AccountId(codec::unsigned(cells, 0, "mailbox.account")?),
+                mailbox: MailboxId(codec::narrow(cells, 1, "mailbox.id")?),
+            })
         })
-    })
-    .await
+        .await
 }
 
 /// Staged copies, after one.
@@ -355,13 +348,14 @@ pub(crate) async fn staged_copies(
         (Value::from(account.0), Value::from(staging))
     });
     let values = [part.into(), account, staging, rows_max.into()];
-    all(session, include_str!("../queries/staged/names.sql"), &values, |cells| {
-        Ok((
-            AccountId(codec::unsigned(cells, 0, "staged.account")?),
-            codec::wide(cells, 1, "staged.staging")?,
-        ))
-    })
-    .await
+    session
+        .collect(include_str!("../queries/staged/names.sql"), &values, |cells| {
+            Ok((
+                AccountId(codec::unsigned(cells, 0, "staged.account")?),
+                codec::wide(cells, 1, "staged.staging")?,
+            ))
+        })
+        .await
 }
 
 fn mailbox_values(part: i64, key: MailboxKey) -> Vec<Value> {

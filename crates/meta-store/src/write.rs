@@ -129,7 +129,7 @@ pub(crate) async fn drop_parts<D: Database>(database: &D, group: Option<GroupId>
     session.commit().await?;
     let sql = format!("SELECT part FROM part WHERE state = 3{of_group}");
     let mut session = database.read().await?;
-    let parts = read::all(&mut session, &sql, &values, |cells| codec::int(cells, 0, "part.part")).await?;
+    let parts = session.collect(&sql, &values, |cells| codec::int(cells, 0, "part.part")).await?;
     drop(session);
     for part in parts {
         drop_part(database, part).await?;

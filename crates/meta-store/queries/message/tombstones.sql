@@ -3,4 +3,3 @@ SELECT tombstone.uid, modseq, flags, keywords_low, keywords_high, size, internal
 FROM input CROSS JOIN tombstone
 WHERE tombstone.part = input.part AND tombstone.account = input.account AND tombstone.mailbox = input.mailbox
   AND tombstone.uid BETWEEN input.first AND input.last
-ORDER BY tombstone.uid

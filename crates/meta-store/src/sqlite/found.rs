@@ -87,6 +87,40 @@ impl Found {
     }
 }
 
+/// The row that a statement stands at.
+pub(super) struct ReadRow<'a>(pub(super) &'a Row<'a>);
+
+impl Cells for ReadRow<'_> {
+    fn int(&self, at: usize) -> Result<Option<i64>, StoreError> {
+        match self.0.get_ref(at)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(number) => Ok(Some(number)),
+            _ => Err(corrupt("no number in a column of numbers")),
+        }
+    }
+
+    fn text(&self, at: usize) -> Result<Option<&str>, StoreError> {
+        match self.0.get_ref(at)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(text) => to_text(text).map(Some),
+            _ => Err(corrupt("no text in a column of texts")),
+        }
+    }
+
+    fn bytes(&self, at: usize) -> Result<Option<&[u8]>, StoreError> {
+        match self.0.get_ref(at)? {
+            ValueRef::Null => Ok(None),
+            // SQLite keeps what it was given: zeroblob and the like, or a text where a blob is meant.
+            ValueRef::Blob(bytes) | ValueRef::Text(bytes) => Ok(Some(bytes)),
+            _ => Err(corrupt("a number in a column of bytes")),
+        }
+    }
+}
+
+fn to_text(bytes: &[u8]) -> Result<&str, StoreError> {
+    std::str::from_utf8(bytes).map_err(|_| corrupt("text that is not UTF-8"))
+}
+
 struct FoundRow<'a> {
     cells: &'a [Cell],
     buffer: &'a [u8],
@@ -114,10 +148,7 @@ impl Cells for FoundRow<'_> {
     fn text(&self, at: usize) -> Result<Option<&str>, StoreError> {
         match self.cell(at)? {
             Cell::Null => Ok(None),
-            Cell::Text(piece) => {
-                let text = std::str::from_utf8(self.piece(*piece));
-                text.map(Some).map_err(|_| corrupt("text that is not UTF-8"))
-            }
+            Cell::Text(piece) => to_text(self.piece(*piece)).map(Some),
             _ => Err(corrupt("no text in a column of texts")),
         }
     }
@@ -125,7 +156,6 @@ impl Cells for FoundRow<'_> {
     fn bytes(&self, at: usize) -> Result<Option<&[u8]>, StoreError> {
         match self.cell(at)? {
             Cell::Null => Ok(None),
-            // SQLite keeps what it was given: zeroblob and the like, or a text where a blob is meant.
             Cell::Bytes(piece) | Cell::Text(piece) => Ok(Some(self.piece(*piece))),
             Cell::Int(_) => Err(corrupt("a number in a column of bytes")),
         }

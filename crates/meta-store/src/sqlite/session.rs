@@ -8,11 +8,11 @@ use rusqlite::{Connection, Statement as Prepared};
 use tokio::sync::mpsc;
 
 use super::disk::Disk;
-use super::found::Found;
+use super::found::{Found, ReadRow};
 use super::pool::{Lease, blocking};
 use crate::cell::{Column, Rows, Value};
 use crate::codec::corrupt;
-use crate::database::{Query, Session, Visit};
+use crate::database::{Decode, Query, Session, Visit};
 use crate::error::{DatabaseError, StoreError};
 use crate::plan::Step;
 use crate::statement::Statement;
@@ -110,6 +110,22 @@ impl Session for SqliteSession {
         self.show(visit, each).await
     }
 
+    async fn collect<T: Send + 'static>(
+        &mut self,
+        sql: &str,
+        values: &[Value],
+        decode: Decode<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let query = Query { sql: sql.to_owned().into(), values: values.to_vec() };
+        self.with(move |connection| {
+            let mut found = Vec::new();
+            let mut prepared = prepare(connection, &query)?;
+            decode_all(&mut prepared, decode, &mut found)?;
+            Ok(found)
+        })
+        .await
+    }
+
     async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
         let query = Query { sql: sql.to_owned().into(), values: values.to_vec() };
         self.with(move |connection| execute(connection, &query)).await
@@ -132,6 +148,22 @@ impl Session for SqliteSession {
             pieces(connection, &statement, part, &rows, |prepared| reader.read(prepared))
         };
         self.show(visit, each).await
+    }
+
+    async fn batch_collect<T: Send + 'static>(
+        &mut self,
+        statement: &Statement,
+        part: i64,
+        rows: &Rows,
+        decode: Decode<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let (statement, rows) = (statement.clone(), rows.clone());
+        self.with(move |connection| {
+            let mut found = Vec::new();
+            pieces(connection, &statement, part, &rows, |prepared| decode_all(prepared, decode, &mut found))?;
+            Ok(found)
+        })
+        .await
     }
 
     async fn commit(mut self) -> Result<(), StoreError> {
@@ -179,6 +211,19 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// All rows of a statement with its parameters bound, on the thread that reads them.
+fn decode_all<T>(
+    prepared: &mut Prepared<'_>,
+    decode: Decode<T>,
+    found: &mut Vec<T>,
+) -> Result<(), StoreError> {
+    let mut rows = prepared.raw_query();
+    while let Some(row) = rows.next()? {
+        found.push(decode(&ReadRow(row))?);
+    }
+    Ok(())
 }
 
 /// A statement without parameters, and none is fine.
