@@ -250,7 +250,7 @@ impl Default for Memory {
         Self {
             metadata_cache_bytes: 512 << 20,
             body_cache_bytes: 128 << 20,
-            summary_cache_bytes: 128 << 20,
+            summary_cache_bytes: 256 << 20,
             incoming_bytes_max: 512 << 20,
         }
     }

@@ -32,7 +32,7 @@ impl Default for ImapOptions {
         Self {
             host_name: "localhost".to_owned(),
             append_bytes_max: 50 << 20,
-            summary_cache_bytes_max: 128 << 20,
+            summary_cache_bytes_max: 256 << 20,
             limits: Limits::default(),
             login_timeout: Duration::from_secs(60),
             autologout: Duration::from_secs(30 * 60),

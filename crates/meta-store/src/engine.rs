@@ -1,10 +1,13 @@
 //! The store: everything that both databases do alike.
 
-use std::ops::ControlFlow;
+use std::num::NonZero;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use buzon_model::row::{AddressRow, DomainRow, NodeRow, PlacementRow, ShardRow, TenantRow, Tombstone};
+use buzon_model::row::{
+    AddressRow, DomainRow, MessageRow, NodeRow, PlacementRow, ShardRow, TenantRow, Tombstone,
+};
 use buzon_model::scope::{Loaded, Need, Seed};
 use buzon_types::id::{AccountId, DIRECTORY, GroupId, MailboxKey, TenantId};
 use buzon_types::uid::{ModSeq, Uid};
@@ -21,6 +24,11 @@ use crate::table::{DOMAIN, NODE, PLACEMENT, SHARD, TENANT, Table};
 use crate::tracking::Exports;
 use crate::{digest, export, read, snapshot, write};
 
+/// Reading a mailbox of so many messages takes some 15 ms, which is worth more connections.
+const LARGE_MESSAGES: u32 = 20_000;
+/// Parts that are read at one time: other readers have the database too.
+const PARTS_MAX: usize = 4;
+
 /// Nodes or shards: as many as the model allows are in memory anyway.
 const CLUSTER_ROWS_MAX: u32 = 1 << 16;
 
@@ -31,6 +39,8 @@ pub struct Store<D> {
     exports: Arc<Exports>,
     /// Rows that one transaction of an export reads.
     page_rows: usize,
+    /// Mailboxes with so many messages are read in parts.
+    large_messages: u32,
 }
 
 impl<D> std::fmt::Debug for Store<D> {
@@ -43,7 +53,15 @@ impl<D: Database> Store<D> {
     /// Over a database whose schema is there; drops what snapshots that never finished left behind.
     pub(crate) async fn over(database: D, outcomes: Arc<dyn OutcomeCodec>) -> Result<Self, StoreError> {
         write::drop_parts(&database, None).await?;
-        Ok(Self { database: Arc::new(database), outcomes, exports: Arc::default(), page_rows: PAGE_ROWS_MAX })
+        let (database, exports) = (Arc::new(database), Arc::default());
+        let (page_rows, large_messages) = (PAGE_ROWS_MAX, LARGE_MESSAGES);
+        Ok(Self { database, outcomes, exports, page_rows, large_messages })
+    }
+
+    /// With mailboxes read in parts from so few messages on.
+    #[cfg(feature = "testing")]
+    pub fn with_large_mailboxes_of(self, large_messages: u32) -> Self {
+        Self { large_messages, ..self }
     }
 
     /// With so few rows in a page of an export that small groups have many.
@@ -62,6 +80,32 @@ impl<D: Database> Store<D> {
         let mut session = self.database.read().await?;
         let part = read::known_head(&mut session, group).await?.part;
         Ok((session, part))
+    }
+
+    /// The index of a large mailbox, its parts side by side. None of a small one, or if a batch came between the parts.
+    async fn large_index(
+        &self,
+        group: GroupId,
+        key: MailboxKey,
+    ) -> Result<Option<Vec<MessageRow>>, StoreError> {
+        let extent = {
+            let (mut session, part) = self.part(group).await?;
+            read::extent(&mut session, part, key).await?
+        };
+        let Some((_, uids)) = extent.filter(|(messages, _)| *messages >= self.large_messages) else {
+            return Ok(None);
+        };
+        let parts = std::thread::available_parallelism().map_or(1, NonZero::get).min(PARTS_MAX);
+        // Each with a connection of its own, which none holds while it waits for another.
+        let read = pieces(&uids, parts).map(|uids| async move {
+            let mut session = self.database.read().await?;
+            let head = read::known_head(&mut session, group).await?;
+            let rows = read::messages(&mut session, head.part, key, &uids).await?;
+            Ok::<_, StoreError>((head.head.applied.index, rows))
+        });
+        let read = futures::future::try_join_all(read).await?;
+        let is_one_state = read.windows(2).all(|pair| pair[0].0 == pair[1].0);
+        Ok(is_one_state.then(|| read.into_iter().flat_map(|(_, rows)| rows).collect()))
     }
 
     /// Rows of a directory table after a key, of one tenant or all.
@@ -137,6 +181,11 @@ impl<D: Database> MetaStore for Store<D> {
     }
 
     async fn load(&self, group: GroupId, need: &Need) -> Result<Loaded, StoreError> {
+        if let Need::Index(key) = need
+            && let Some(rows) = self.large_index(group, *key).await?
+        {
+            return Ok(Loaded::Index(*key, rows));
+        }
         read::load(&mut self.database.read().await?, group, need).await
     }
 
@@ -276,4 +325,30 @@ fn identity_row(cells: &dyn Cells) -> Result<Option<Identity>, StoreError> {
         node: codec::unsigned(cells, 1, "node.node")?,
         incarnation: codec::wide(cells, 2, "node.incarnation")?,
     }))
+}
+
+/// A range of UIDs in so many parts, of about the same width.
+fn pieces(uids: &RangeInclusive<Uid>, parts: usize) -> impl Iterator<Item = RangeInclusive<Uid>> {
+    let (first, last) = (u64::from(uids.start().get()), u64::from(uids.end().get()));
+    let bound = move |at: usize| first + (last + 1 - first) * at as u64 / parts as u64;
+    let uid = |at: u64| u32::try_from(at).ok().and_then(Uid::new);
+    (0..parts).filter_map(move |at| Some(uid(bound(at))?..=uid(bound(at + 1) - 1)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_hold_each_uid_once() {
+        let uid = |at| Uid::new(at).unwrap();
+        for (first, last, parts) in [(1, 10, 3), (5, 6, 4), (7, 7, 4), (1, u32::MAX, 4)] {
+            let pieces: Vec<_> =
+                pieces(&(uid(first)..=uid(last)), parts).filter(|it| !it.is_empty()).collect();
+            assert_eq!((*pieces[0].start(), *pieces[pieces.len() - 1].end()), (uid(first), uid(last)));
+            for pair in pieces.windows(2) {
+                assert_eq!(pair[0].end().get() + 1, pair[1].start().get());
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Reads: the group's head and seed, what a [`Need`] asks for, cold rows and listings.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use buzon_model::digest::StateDigest;
 use buzon_model::limits::ENTRY_MESSAGES_MAX;
@@ -13,7 +13,7 @@ use buzon_types::uid::Uid;
 use buzon_types::uid_set::UidSet;
 use bytes::Bytes;
 
-use buzon_model::row::DirectoryCounters;
+use buzon_model::row::{DirectoryCounters, MessageRow};
 use buzon_types::id::TenantId;
 
 use crate::cell::{Cells, Kind, Rows, Value, signed};
@@ -140,11 +140,7 @@ pub(crate) async fn load(
     let part = known_head(session, group).await?.part;
     Ok(match need {
         Need::Account(id) => Loaded::Account(*id, account(session, part, *id).await?.map(Box::new)),
-        Need::Index(key) => {
-            let sql = include_str!("../queries/message/index.sql");
-            let values = mailbox_values(part, *key);
-            Loaded::Index(*key, session.collect(sql, &values, |cells| mail::message(cells, 0)).await?)
-        }
+        Need::Index(key) => Loaded::Index(*key, messages(session, part, *key, &(Uid::MIN..=Uid::MAX)).await?),
         Need::Staging(account, staging) => {
             Loaded::Staging(*account, *staging, staging_rows(session, part, *account, *staging).await?)
         }
@@ -191,6 +187,37 @@ pub(crate) async fn load(
         }
         Need::AddressesOf(id) => Loaded::AddressesOf(*id, addresses(session, part, *id).await?),
     })
+}
+
+/// How many messages a mailbox has, and between which UIDs.
+pub(crate) async fn extent(
+    session: &mut impl Session,
+    part: i64,
+    key: MailboxKey,
+) -> Result<Option<(u32, RangeInclusive<Uid>)>, StoreError> {
+    let sql = include_str!("../queries/message/extent.sql");
+    let values = mailbox_values(part, key);
+    let found = session.collect(sql, &values, |cells| {
+        let uids =
+            codec::uid_or_null(cells, 1, "message.uid")?.zip(codec::uid_or_null(cells, 2, "message.uid")?);
+        Ok((codec::narrow(cells, 0, "mailbox.messages")?, uids))
+    });
+    let found = found.await?.pop();
+    Ok(found.and_then(|(messages, uids)| uids.map(|(first, last)| (messages, first..=last))))
+}
+
+/// Index rows of a mailbox between two UIDs.
+pub(crate) async fn messages(
+    session: &mut impl Session,
+    part: i64,
+    key: MailboxKey,
+    uids: &RangeInclusive<Uid>,
+) -> Result<Vec<MessageRow>, StoreError> {
+    let mut values = mailbox_values(part, key);
+    values.extend([uids.start().get().into(), uids.end().get().into()]);
+    session
+        .collect(include_str!("../queries/message/index.sql"), &values, |cells| mail::message(cells, 0))
+        .await
 }
 
 /// Addresses that lead to an account.

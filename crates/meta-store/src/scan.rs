@@ -99,6 +99,7 @@ pub(crate) fn copy_row(rows: &mut Rows, table: &Table, cells: &dyn Cells) -> Res
 pub(crate) fn reads() -> Vec<String> {
     let texts = [
         include_str!("../queries/message/index.sql"),
+        include_str!("../queries/message/extent.sql"),
         include_str!("../queries/message/residue.sql"),
         include_str!("../queries/message/expunged_since.sql"),
         include_str!("../queries/mailbox/deleting.sql"),

@@ -35,12 +35,13 @@ impl SqliteFile {
     }
 
     async fn open(&self) -> Store {
-        Arc::new(SqliteStore::open(&self.0.path().join("rows.sqlite"), Arc::new(Codec)).await.unwrap())
+        let store = SqliteStore::open(&self.0.path().join("rows.sqlite"), Arc::new(Codec)).await.unwrap();
+        Arc::new(store.with_large_mailboxes_of(5))
     }
 }
 
 async fn postgres(options: &PostgresOptions) -> Store {
-    Arc::new(PostgresStore::connect(options, Arc::new(Codec)).await.unwrap())
+    Arc::new(PostgresStore::connect(options, Arc::new(Codec)).await.unwrap().with_large_mailboxes_of(5))
 }
 
 async fn commit(store: &Store, group: GroupId, at: u64, changes: &[Change]) -> Result<(), StoreError> {
