@@ -240,6 +240,7 @@ impl Node {
         group.raft().runtime_config().elect(group.machine().quarantine().is_none());
         if group.machine().stop().is_cancelled() {
             group.shutdown().await;
+            group.machine().close().await;
             return Err(OpenError::Closed);
         }
         inner.groups.lock().insert(id, group.clone());
@@ -332,14 +333,15 @@ impl Node {
         self.inner.heartbeats.counts()
     }
 
-    /// Stops all groups, writes what waits in the log and closes it. The log's files are free once all handles
-    /// on the node and its groups are dropped.
+    /// Stops all groups, writes what waits in the log and behind it, and closes the log. The log's files are free once all
+    /// handles on the node and its groups are dropped; the database may be closed after.
     pub async fn close(&self) {
         self.inner.stop.cancel();
         let groups: Vec<Group> = std::mem::take(&mut *self.inner.groups.lock()).into_values().collect();
-        for group in groups {
+        for group in &groups {
             group.shutdown().await;
         }
+        futures::future::join_all(groups.iter().map(|group| group.machine().close())).await;
         self.inner.log.close().await;
     }
 

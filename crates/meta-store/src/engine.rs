@@ -27,7 +27,7 @@ use crate::{digest, export, read, snapshot, write};
 /// Reading a mailbox of so many messages takes some 15 ms, which is worth more connections.
 const LARGE_MESSAGES: u32 = 20_000;
 /// Parts that are read at one time: other readers have the database too.
-const PARTS_MAX: usize = 4;
+const PARTS_MAX: usize = 3;
 
 /// Nodes or shards: as many as the model allows are in memory anyway.
 const CLUSTER_ROWS_MAX: u32 = 1 << 16;
@@ -82,21 +82,31 @@ impl<D: Database> Store<D> {
         Ok((session, part))
     }
 
-    /// The index of a large mailbox, its parts side by side. None of a small one, or if a batch came between the parts.
-    async fn large_index(
+    /// The index of a mailbox; a large one's parts side by side.
+    async fn index(&self, group: GroupId, key: MailboxKey) -> Result<Vec<MessageRow>, StoreError> {
+        let mut session = self.database.read().await?;
+        let head = read::known_head(&mut session, group).await?;
+        let extent = read::extent(&mut session, head.part, key).await?;
+        if let Some((_, uids)) = extent.filter(|(messages, _)| *messages >= self.large_messages) {
+            // None is held while another is waited for.
+            drop(session);
+            if let Some(rows) = self.index_in_parts(group, key, (head.head.applied.index, uids)).await? {
+                return Ok(rows);
+            }
+            session = self.database.read().await?;
+        }
+        let part = read::known_head(&mut session, group).await?.part;
+        read::messages(&mut session, part, key, &(Uid::MIN..=Uid::MAX)).await
+    }
+
+    /// None if a batch came between the parts, or before them.
+    async fn index_in_parts(
         &self,
         group: GroupId,
         key: MailboxKey,
+        (applied, uids): (u64, RangeInclusive<Uid>),
     ) -> Result<Option<Vec<MessageRow>>, StoreError> {
-        let extent = {
-            let (mut session, part) = self.part(group).await?;
-            read::extent(&mut session, part, key).await?
-        };
-        let Some((_, uids)) = extent.filter(|(messages, _)| *messages >= self.large_messages) else {
-            return Ok(None);
-        };
         let parts = std::thread::available_parallelism().map_or(1, NonZero::get).min(PARTS_MAX);
-        // Each with a connection of its own, which none holds while it waits for another.
         let read = pieces(&uids, parts).map(|uids| async move {
             let mut session = self.database.read().await?;
             let head = read::known_head(&mut session, group).await?;
@@ -104,7 +114,7 @@ impl<D: Database> Store<D> {
             Ok::<_, StoreError>((head.head.applied.index, rows))
         });
         let read = futures::future::try_join_all(read).await?;
-        let is_one_state = read.windows(2).all(|pair| pair[0].0 == pair[1].0);
+        let is_one_state = read.iter().all(|(at, _)| *at == applied);
         Ok(is_one_state.then(|| read.into_iter().flat_map(|(_, rows)| rows).collect()))
     }
 
@@ -181,10 +191,8 @@ impl<D: Database> MetaStore for Store<D> {
     }
 
     async fn load(&self, group: GroupId, need: &Need) -> Result<Loaded, StoreError> {
-        if let Need::Index(key) = need
-            && let Some(rows) = self.large_index(group, *key).await?
-        {
-            return Ok(Loaded::Index(*key, rows));
+        if let Need::Index(key) = need {
+            return Ok(Loaded::Index(*key, self.index(group, *key).await?));
         }
         read::load(&mut self.database.read().await?, group, need).await
     }

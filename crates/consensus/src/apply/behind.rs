@@ -32,9 +32,6 @@ const GATHER_FOR: Duration = Duration::from_millis(50);
 const GATHER_BYTES: usize = 256 << 10;
 /// Whoever decides waits while there is more than this.
 const BEHIND_BYTES_MAX: usize = 1 << 20;
-/// About what a change takes beside what its entry brought.
-const CHANGE_BYTES: usize = 128;
-
 /// The right to write rows of a group: a writer has it until its last transaction is over, so that a state is never loaded
 /// while another one's rows are on their way.
 pub(super) type WriteTurn = OwnedMutexGuard<()>;
@@ -48,7 +45,7 @@ pub(super) struct Decided {
     pub(super) membership: Option<Bytes>,
     /// After it.
     pub(super) digest: Option<StateDigest>,
-    /// Of the entries.
+    /// About what it takes in memory.
     pub(super) bytes: usize,
 }
 
@@ -126,7 +123,7 @@ impl Behind {
 
     /// Adds what comes next.
     pub(super) fn add(&self, decided: Decided) {
-        let bytes = decided.weight();
+        let bytes = decided.bytes;
         self.written.send_if_modified(|written| {
             written.bytes += bytes;
             false
@@ -135,7 +132,7 @@ impl Behind {
         let is_first = queue.since.is_none();
         queue.since.get_or_insert_with(Instant::now);
         queue.decided.extend(decided);
-        queue.urgent |= self.bytes() >= GATHER_BYTES;
+        queue.urgent |= queue.decided.bytes >= GATHER_BYTES;
         if is_first || queue.urgent {
             self.wake.notify_one();
         }
@@ -171,7 +168,7 @@ impl Behind {
         let over = reached.ok().filter(|written| !wanted(written)).and_then(|written| written.over.clone());
         match over {
             None => Ok(()),
-            Some(Over::Ended) => Err(ApplyError::Restarted(self.group)),
+            Some(Over::Ended) => Err(ApplyError::WriterEnded(self.group)),
             Some(Over::Failed(error)) => Err(ApplyError::NotWritten(self.group, error)),
         }
     }
@@ -216,10 +213,6 @@ impl Behind {
 }
 
 impl Decided {
-    fn weight(&self) -> usize {
-        self.bytes + self.changes.len() * CHANGE_BYTES
-    }
-
     fn extend(&mut self, more: Self) {
         if self.changes.is_empty() {
             self.changes = more.changes;
@@ -248,13 +241,15 @@ async fn write(behind: Arc<Behind>, writer: Writer) {
     let behind = &ends.0;
     let mut index = behind.written.borrow().index;
     while let Some(decided) = behind.next().await {
-        let bytes = decided.weight();
+        let bytes = decided.bytes;
         let Some(applied) = decided.applied else { continue };
         let (expected_index, digest) = (index, decided.digest);
         index = applied.index;
         let (group, membership, changes) = (behind.group, decided.membership, decided.changes.as_slice());
         let batch = Batch { group, expected_index, applied, membership, changes, digest };
         if let Err(error) = writer.store.commit(batch).await {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%group, expected_index, %error, cause, "rows are not written: the state is loaded again");
             if let StoreError::Disk(_) = &error {
                 writer.fatal.fatal(&error);
             }

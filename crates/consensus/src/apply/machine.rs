@@ -20,6 +20,7 @@ use bytes::Bytes;
 use openraft::EntryPayload;
 use openraft::entry::RaftEntry as _;
 use tokio::sync::{RwLock, broadcast};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::behind::{Behind, Decided, Handle, Writer};
@@ -55,6 +56,10 @@ pub(crate) enum ApplyError {
     Restarted(GroupId),
     #[error("write rows of group {0} behind its log")]
     NotWritten(GroupId, #[source] Arc<StoreError>),
+    #[error("the writer of group {0}'s rows has ended")]
+    WriterEnded(GroupId),
+    #[error("the database of group {0} has failed a moment ago")]
+    JustFailed(GroupId),
     #[error(
         "the database of group {group} stands at {applied}, its log ends at {log}: one of them is not ours"
     )]
@@ -103,7 +108,7 @@ impl ApplyError {
         let of_store = |error: &StoreError| {
             matches!(error, Unavailable(_) | Full(_) | AppliedMismatch { .. } | NoRows { .. })
         };
-        matches!(self, Self::Restarted(_)) || self.of_store().is_some_and(of_store)
+        matches!(self, Self::Restarted(_) | Self::JustFailed(_)) || self.of_store().is_some_and(of_store)
     }
 
     /// What the database said.
@@ -167,6 +172,9 @@ pub(crate) struct Machine {
     pub(super) loaded: Arc<RwLock<Option<Loaded>>>,
     /// See [`super::behind::WriteTurn`].
     pub(super) writing: Arc<tokio::sync::Mutex<()>>,
+    /// Until then readers do not try to load what could not be loaded or written; who applies entries has a pause of its
+    /// own.
+    refuses_until: parking_lot::Mutex<Option<Instant>>,
     pub(super) applied: watch::Sender<LogIndex>,
     /// What the database has on its disk, as last heard.
     pub(super) durable: watch::Sender<u64>,
@@ -199,6 +207,7 @@ impl Machine {
             parts,
             loaded: Arc::default(),
             writing: Arc::default(),
+            refuses_until: parking_lot::Mutex::default(),
             applied: watch::Sender::new(LogIndex(0)),
             durable: watch::Sender::new(0),
             membership: parking_lot::Mutex::default(),
@@ -340,7 +349,7 @@ impl Machine {
             return Ok((Arc::clone(&loaded.behind), loaded.head.clone()));
         }
         let mut slot = self.loaded.write().await;
-        let loaded = self.ensure_loaded(&mut slot).await?;
+        let loaded = self.loaded_for_reader(&mut slot).await?;
         Ok((Arc::clone(&loaded.behind), loaded.head.clone()))
     }
 
@@ -428,6 +437,22 @@ impl Machine {
         Ok(slot.as_mut().expect("set just above"))
     }
 
+    /// The same, at most so often after an error: each attempt reads and replays much, for many who ask again at once.
+    pub(super) async fn loaded_for_reader<'a>(
+        &self,
+        slot: &'a mut Option<Loaded>,
+    ) -> Result<&'a mut Loaded, ApplyError> {
+        let is_loaded = slot.as_ref().is_some_and(|loaded| !loaded.behind.has_failed());
+        if !is_loaded && self.refuses_until.lock().is_some_and(|until| Instant::now() < until) {
+            return Err(ApplyError::JustFailed(self.group()));
+        }
+        let loaded = self.ensure_loaded(slot).await;
+        if loaded.is_err() {
+            *self.refuses_until.lock() = Some(Instant::now() + RETRY_AFTER);
+        }
+        loaded
+    }
+
     async fn load(&self) -> Result<Loaded, ApplyError> {
         if self.parts.stop.is_cancelled() {
             // What is read or made from now on may be about to be removed.
@@ -448,6 +473,12 @@ impl Machine {
             };
             let seed = store.seed(group).await?;
             let digest = seed.digest;
+            // Read apart: a transaction of which only the answer was lost may have come between them.
+            let again = store.head(group).await?.ok_or(StoreError::NoRows { group: group.0 })?;
+            if again.applied != head.applied {
+                let (expected, found) = (head.applied.index, again.applied.index);
+                return Err(StoreError::AppliedMismatch { group: group.0, expected, found });
+            }
             Ok((State::new(group, seed), head, digest, server))
         };
         let (state, head, digest, server) = load.await.map_err(|error| self.store_error(error))?;
@@ -584,6 +615,7 @@ impl Machine {
         let decision = decide(&loaded.state, command);
         loaded.state.absorb(&decision.changes);
         loaded.digest = next_digest(loaded, LogIndex(index + 1), &decision.changes);
+        pending.decided.bytes += decision.changes.iter().map(change_bytes).sum::<usize>();
         pending.decided.changes.extend(decision.changes);
         Ok(decision.outcome)
     }
@@ -604,7 +636,9 @@ impl Machine {
             *self.membership.lock() = membership.clone();
             loaded.head.membership = membership.clone();
         }
-        let events = events(&decided.changes);
+        // What is replayed was told of.
+        let is_new = LogIndex(loaded.head.applied.index) > *self.applied.borrow();
+        let events = if is_new { events(&decided.changes) } else { Vec::new() };
         loaded.behind.add(decided);
         self.publish(loaded.head.applied.index, events);
     }
@@ -636,6 +670,12 @@ impl Machine {
         }
         ApplyError::Store(self.group(), error)
     }
+}
+
+/// About what a change takes beside what its entry brought.
+fn change_bytes(change: &Change) -> usize {
+    let rows = if let Change::Stage { rows, .. } = change { size_of_val(rows.as_slice()) } else { 0 };
+    size_of::<Change>() + rows
 }
 
 /// What an entry brings.

@@ -87,7 +87,7 @@ impl Machine {
             }
             let mut slot = self.loaded.write().await;
             let result = async {
-                let loaded = self.ensure_loaded(&mut slot).await?;
+                let loaded = self.loaded_for_reader(&mut slot).await?;
                 let needs = needs(&loaded.state);
                 if round == 0 {
                     // Only once, or what was loaded for this very reader would go again when it takes more than fits.
