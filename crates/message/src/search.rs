@@ -23,6 +23,8 @@ const STACK_BYTES: usize = 1024;
 pub struct Needle {
     finder: Finder<'static>,
     is_ascii: bool,
+    /// ASCII without white space.
+    is_word: bool,
 }
 
 impl Needle {
@@ -30,7 +32,8 @@ impl Needle {
     pub fn new(text: &str) -> Self {
         let mut folded = Vec::new();
         fold(text, &mut folded);
-        Self { is_ascii: folded.is_ascii(), finder: Finder::new(&folded).into_owned() }
+        let is_word = !folded.is_empty() && folded.iter().all(u8::is_ascii_graphic);
+        Self { is_ascii: folded.is_ascii(), is_word, finder: Finder::new(&folded).into_owned() }
     }
 
     /// Whether a text holds it.
@@ -46,7 +49,14 @@ impl Needle {
     /// Whether any field of this name holds it, decoded: `SEARCH HEADER name text`, FROM, SUBJECT …. An empty needle
     /// asks only whether there is such a field (RFC 9051 §6.4.4). `raw_headers` may be a summary's cached lines.
     pub fn matches_header(&self, raw_headers: &[u8], name: &[u8]) -> bool {
-        header::values(raw_headers, name).any(|value| self.matches_decoded(value))
+        self.may_be_in(raw_headers)
+            && header::values(raw_headers, name).any(|value| self.matches_decoded(value))
+    }
+
+    /// False only if no field can hold it. Most headers hold nothing that decoding changes but their folds, at which white
+    /// space stays: there a word is found in the bytes as they stand, or in no field.
+    fn may_be_in(&self, raw_headers: &[u8]) -> bool {
+        !self.is_word || !is_plain(raw_headers) || self.matches_ascii(raw_headers)
     }
 
     /// [`Self::matches_header`] from the summary alone; `None` when only the header itself can tell.
@@ -169,6 +179,18 @@ const FIELD_BYTES_MAX: usize = 1024 * 1024;
 
 fn bounded(value: &[u8]) -> &[u8] {
     &value[..value.len().min(FIELD_BYTES_MAX)]
+}
+
+/// Whether decoding changes nothing in a header but line ends: ASCII without NUL, encoded words, and CRs that end no line.
+fn is_plain(raw_headers: &[u8]) -> bool {
+    let is_odd = |byte: u8, next: u8| {
+        let is_other = !byte.is_ascii() | (byte == 0);
+        is_other | ((byte == b'\r') & (next != b'\n')) | ((byte == b'=') & (next == b'?'))
+    };
+    let pairs = raw_headers.iter().zip(raw_headers.iter().skip(1));
+    // Without branches: a few dozen bytes in a step.
+    let any_odd = pairs.fold(false, |odd, (byte, next)| odd | is_odd(*byte, *next));
+    !any_odd && raw_headers.last().is_none_or(|last| !is_odd(*last, 0))
 }
 
 /// Judged by its beginning.

@@ -1,6 +1,7 @@
 //! What SEARCH finds, and what it does not.
 
 use super::*;
+use crate::corpus;
 
 fn finds(needle: &str, text: &str) -> bool {
     Needle::new(needle).matches_str(text)
@@ -54,6 +55,39 @@ fn headers_are_matched_decoded() {
         matches("", "x-empty") && !matches("", "x-absent"),
         "an empty text asks whether the field is there"
     );
+}
+
+/// What is not looked at closely holds nothing.
+#[test]
+fn headers_that_are_passed_over_hold_nothing() {
+    let odd = [
+        "Subject: fo\ro ba\0r\r\n",
+        "Subject: fo\r\no\r\n",
+        "Subject: foo\r\n bar\r\n\tbaz\nTo: x\r",
+        "Subject: =?utf-8?q?foo?=\r\n",
+        "subject: f\u{f8}o \u{ff26}oo\r\n",
+        "Subject: fo=\r\nTo: ?o\r\n",
+        "Subject",
+        "",
+    ];
+    let messages = (0..300).map(corpus::message);
+    let headers = odd.iter().map(|header| header.as_bytes().to_vec()).chain(messages);
+    let needles = [
+        "foo", "bar", "o", "fo", "foobar", "oT", "example", "re:", "@", "?", "=?", "utf-8", "foo bar",
+        "\u{e9}",
+    ];
+    let mut passed_over = 0;
+    for header in headers {
+        for needle in needles.map(Needle::new) {
+            for name in ["subject", "from", "to"].map(str::as_bytes) {
+                let closely = header::values(&header, name).any(|value| needle.matches_decoded(value));
+                assert_eq!(needle.matches_header(&header, name), closely, "{:?}", header.escape_ascii());
+            }
+            passed_over += u32::from(!needle.may_be_in(&header));
+        }
+    }
+    assert!(passed_over > 500, "{passed_over}");
+    assert!(!Needle::new("foo").may_be_in(b"Subject: fo\r\n o\r\n"));
 }
 
 const MESSAGE: &str = "Subject: =?utf-8?q?hidden=C3=A9?=\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
