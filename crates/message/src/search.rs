@@ -23,8 +23,8 @@ const STACK_BYTES: usize = 1024;
 pub struct Needle {
     finder: Finder<'static>,
     is_ascii: bool,
-    /// ASCII without white space.
-    is_word: bool,
+    /// The longest piece of it without white space; none if that, or the needle, is not ASCII.
+    word: Option<Finder<'static>>,
 }
 
 impl Needle {
@@ -32,8 +32,10 @@ impl Needle {
     pub fn new(text: &str) -> Self {
         let mut folded = Vec::new();
         fold(text, &mut folded);
-        let is_word = !folded.is_empty() && folded.iter().all(u8::is_ascii_graphic);
-        Self { is_ascii: folded.is_ascii(), is_word, finder: Finder::new(&folded).into_owned() }
+        let is_ascii = folded.is_ascii();
+        let words = folded.split(|byte| !byte.is_ascii_graphic()).filter(|word| is_ascii && !word.is_empty());
+        let word = words.max_by_key(|word| word.len()).map(|word| Finder::new(word).into_owned());
+        Self { is_ascii, word, finder: Finder::new(&folded).into_owned() }
     }
 
     /// Whether a text holds it.
@@ -54,9 +56,10 @@ impl Needle {
     }
 
     /// False only if no field can hold it. Most headers hold nothing that decoding changes but their folds, at which white
-    /// space stays: there a word is found in the bytes as they stand, or in no field.
+    /// space stays: there each word is found in the bytes as they stand, or in no field.
     fn may_be_in(&self, raw_headers: &[u8]) -> bool {
-        !self.is_word || !is_plain(raw_headers) || self.matches_ascii(raw_headers)
+        let Some(word) = &self.word else { return true };
+        !is_plain(raw_headers) || find_ascii(word, raw_headers)
     }
 
     /// [`Self::matches_header`] from the summary alone; `None` when only the header itself can tell.
@@ -153,25 +156,30 @@ impl Needle {
         self.finder.needle().len() <= STACK_BYTES / 2
     }
 
-    /// ASCII text is folded by putting it in capitals, in a buffer on the stack: nothing is allocated.
     fn matches_ascii(&self, text: &[u8]) -> bool {
-        let needle_bytes = self.finder.needle().len();
-        if !self.is_ascii || needle_bytes > text.len() {
-            return false;
-        }
-        if !self.is_short() {
-            return self.finder.find(&text.to_ascii_uppercase()).is_some();
-        }
-        let mut buffer = [0; STACK_BYTES];
-        let step = STACK_BYTES - needle_bytes.saturating_sub(1);
-        (0..text.len().max(1)).step_by(step).any(|start| {
-            let window = &text[start..text.len().min(start + STACK_BYTES)];
-            let folded = &mut buffer[..window.len()];
-            folded.copy_from_slice(window);
-            folded.make_ascii_uppercase();
-            self.finder.find(folded).is_some()
-        })
+        self.is_ascii && find_ascii(&self.finder, text)
     }
+}
+
+/// ASCII text is folded by putting it in capitals, in a buffer on the stack: nothing is allocated unless what is looked for
+/// is long.
+fn find_ascii(finder: &Finder<'_>, text: &[u8]) -> bool {
+    let needle_bytes = finder.needle().len();
+    if needle_bytes > text.len() {
+        return false;
+    }
+    if needle_bytes > STACK_BYTES / 2 {
+        return finder.find(&text.to_ascii_uppercase()).is_some();
+    }
+    let mut buffer = [0; STACK_BYTES];
+    let step = STACK_BYTES - needle_bytes.saturating_sub(1);
+    (0..text.len().max(1)).step_by(step).any(|start| {
+        let window = &text[start..text.len().min(start + STACK_BYTES)];
+        let folded = &mut buffer[..window.len()];
+        folded.copy_from_slice(window);
+        folded.make_ascii_uppercase();
+        finder.find(folded).is_some()
+    })
 }
 
 /// A field is searched up to here: none is longer but by malice, and decoding takes a multiple of it in memory.

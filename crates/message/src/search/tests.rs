@@ -74,7 +74,7 @@ fn headers_that_are_passed_over_hold_nothing() {
     let headers = odd.iter().map(|header| header.as_bytes().to_vec()).chain(messages);
     let needles = [
         "foo", "bar", "o", "fo", "foobar", "oT", "example", "re:", "@", "?", "=?", "utf-8", "foo bar",
-        "\u{e9}",
+        "o\tbaz", " foo", "re: ", "\u{e9}",
     ];
     let mut passed_over = 0;
     for header in headers {
