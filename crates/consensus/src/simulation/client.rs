@@ -229,16 +229,18 @@ impl Shared {
         world.oracle.observe(*group, &Event::Answered { client: *id, request, index, outcome });
     }
 
-    /// Follows a hint, else goes round, after a pause.
+    /// Follows a hint, else goes round, after a pause. Not every hint: a member that was let go and forgotten names for
+    /// ever who led then.
     async fn go_on(&self, at: u64, failed: Failed, attempts: &mut u32) {
+        *attempts += 1;
+        let goes_round = attempts.is_multiple_of(4);
         let hint = match failed {
-            Failed::NotApplied(hint) => hint.filter(|hint| *hint != at),
+            Failed::NotApplied(hint) => hint.filter(|hint| *hint != at && !goes_round),
             Failed::Unknown => None,
         };
         let next = hint.unwrap_or(at % self.world.plan.nodes() + 1);
         self.leader.store(next, Ordering::SeqCst);
-        *attempts += 1;
-        if hint.is_none() || attempts.is_multiple_of(4) {
+        if hint.is_none() {
             let whole = BACKOFF_MAX.min(BACKOFF_FIRST * 2_u32.saturating_pow((*attempts).min(16)));
             tokio::time::sleep(whole / 2 + self.random.millis(0..whole.as_millis() as u64 / 2 + 1)).await;
         }
