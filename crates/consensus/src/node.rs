@@ -245,6 +245,7 @@ impl Node {
         }
         inner.groups.lock().insert(id, group.clone());
         task::spawn(keep::watch(group.clone()));
+        task::spawn(Arc::clone(group.machine()).mend());
         Ok(group)
     }
 

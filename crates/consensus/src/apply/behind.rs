@@ -109,6 +109,8 @@ pub(super) struct Writer {
     /// What happens when the database's disk fails.
     pub(super) fatal: Arc<dyn FatalHandler>,
     pub(super) turn: WriteTurn,
+    /// Told of an error, so that rows follow even if nobody uses the group.
+    pub(super) failed: Arc<Notify>,
 }
 
 impl Behind {
@@ -254,6 +256,7 @@ async fn write(behind: Arc<Behind>, writer: Writer) {
                 writer.fatal.fatal(&error);
             }
             behind.end(Over::Failed(Arc::new(error)));
+            writer.failed.notify_one();
             return;
         }
         behind.written.send_if_modified(|written| {

@@ -19,7 +19,7 @@ use buzon_types::id::{AccountId, FeatureLevel, GroupId, LogIndex};
 use bytes::Bytes;
 use openraft::EntryPayload;
 use openraft::entry::RaftEntry as _;
-use tokio::sync::{RwLock, broadcast};
+use tokio::sync::{Notify, RwLock, broadcast};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -172,6 +172,8 @@ pub(crate) struct Machine {
     pub(super) loaded: Arc<RwLock<Option<Loaded>>>,
     /// See [`super::behind::WriteTurn`].
     pub(super) writing: Arc<tokio::sync::Mutex<()>>,
+    /// See [`Machine::mend`].
+    failed: Arc<Notify>,
     /// Until then readers do not try to load what could not be loaded or written; who applies entries has a pause of its
     /// own.
     refuses_until: parking_lot::Mutex<Option<Instant>>,
@@ -207,6 +209,7 @@ impl Machine {
             parts,
             loaded: Arc::default(),
             writing: Arc::default(),
+            failed: Arc::default(),
             refuses_until: parking_lot::Mutex::default(),
             applied: watch::Sender::new(LogIndex(0)),
             durable: watch::Sender::new(0),
@@ -319,6 +322,21 @@ impl Machine {
             // The server has restarted and lost the end, and nobody has noticed: the log has it.
             *self.loaded.write().await = None;
             self.pause(ApplyError::Restarted(self.group()), &mut wait).await?;
+        }
+    }
+
+    /// Brings rows to where the state stood whenever they could not be written: nobody else may use the group for long. Until
+    /// the group stops.
+    pub(crate) async fn mend(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.parts.stop.cancelled() => return,
+                () = self.failed.notified() => {}
+            }
+            if let Err(error) = self.head().await {
+                tracing::debug!(group = %self.group(), %error, "rows that were not written");
+            }
         }
     }
 
@@ -484,7 +502,8 @@ impl Machine {
         let (state, head, digest, server) = load.await.map_err(|error| self.store_error(error))?;
         self.check_feature_level(state.feature_level())?;
         self.check_against_log(&head)?;
-        let writer = Writer { store: Arc::clone(store), fatal: Arc::clone(&self.parts.fatal), turn };
+        let (fatal, failed) = (Arc::clone(&self.parts.fatal), Arc::clone(&self.failed));
+        let writer = Writer { store: Arc::clone(store), fatal, turn, failed };
         let behind = Behind::start(group, head.applied.index, writer);
         let loaded = Loaded { state, head, behind, share: self.parts.budget.share(), digest, server };
         *self.membership.lock() = loaded.head.membership.clone();

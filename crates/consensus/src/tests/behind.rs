@@ -144,6 +144,21 @@ async fn of_a_database_that_takes_nothing_nobody_is_served() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_follow_after_a_failure_though_nobody_uses_the_group() {
+    let (_node, flaky, group) = leader().await;
+    let gate = flaky.gate.lock().await;
+    flaky.refuse.store(1, Ordering::SeqCst);
+    let last = propose(&group, &append(1)).await;
+    drop(gate);
+    let follow = async {
+        while flaky.inner.head(SHARD).await.unwrap().unwrap().applied.index < last.0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), follow).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_orderly_stop_writes_what_is_behind() {
     let (mut node, flaky, group) = leader().await;
     let gate = flaky.gate.lock().await;
