@@ -5,10 +5,13 @@
 //!                                                             └─▶ behind ─▶ many batches in one SQL transaction
 //!                                        any database error: caches go, replay from the stored position
 //! ```
-//! This file is what openraft calls; the work is in `machine` (one group's state), `behind` (its rows) and `snapshot`.
+//! This file is what openraft calls; the work is in `machine` (one group's state), `loading` (how it
+//! comes to be), `behind` (its rows) and `snapshot`.
 
 mod behind;
 pub(crate) mod budget;
+mod error;
+mod loading;
 mod machine;
 mod partial;
 mod points;
@@ -26,7 +29,8 @@ use openraft::entry::RaftEntry as _;
 use openraft::storage::{ApplyResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot};
 use openraft::type_config::alias::SnapshotOf;
 
-pub(crate) use self::machine::{ApplyError, Machine, MachineParts};
+pub(crate) use self::error::ApplyError;
+pub(crate) use self::machine::{Machine, MachineParts};
 pub(crate) use self::partial::Partial;
 pub(crate) use self::points::Point;
 pub(crate) use self::snapshot::{SnapshotData, Staged};

@@ -85,7 +85,7 @@ impl<D: Database> Store<D> {
     /// The index of a mailbox; a large one's parts side by side.
     async fn index(&self, group: GroupId, key: MailboxKey) -> Result<Vec<MessageRow>, StoreError> {
         let mut session = self.database.read().await?;
-        let head = read::known_head(&mut session, group).await?;
+        let mut head = read::known_head(&mut session, group).await?;
         let extent = read::extent(&mut session, head.part, key).await?;
         if let Some((_, uids)) = extent.filter(|(messages, _)| *messages >= self.large_messages) {
             // None is held while another is waited for.
@@ -94,9 +94,9 @@ impl<D: Database> Store<D> {
                 return Ok(rows);
             }
             session = self.database.read().await?;
+            head = read::known_head(&mut session, group).await?;
         }
-        let part = read::known_head(&mut session, group).await?.part;
-        read::messages(&mut session, part, key, &(Uid::MIN..=Uid::MAX)).await
+        read::messages(&mut session, head.part, key, &(Uid::MIN..=Uid::MAX)).await
     }
 
     /// None if a batch came between the parts, or before them.
@@ -346,6 +346,28 @@ fn pieces(uids: &RangeInclusive<Uid>, parts: usize) -> impl Iterator<Item = Rang
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn parts_of_another_state_than_the_extent_are_not_used() {
+        struct NoOutcomes;
+        impl OutcomeCodec for NoOutcomes {
+            fn encode(&self, _: &buzon_model::reply::Outcome) -> Vec<u8> {
+                Vec::new()
+            }
+
+            fn decode(&self, _: &[u8]) -> Option<buzon_model::reply::Outcome> {
+                None
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows");
+        let store = crate::sqlite::SqliteStore::open(&path, Arc::new(NoOutcomes)).await.unwrap();
+        let (group, uids) = (GroupId(1), Uid::MIN..=Uid::MAX);
+        let key = MailboxKey { account: AccountId(1), mailbox: buzon_types::id::MailboxId(1) };
+        store.create_group(group).await.unwrap();
+        assert_eq!(store.index_in_parts(group, key, (0, uids.clone())).await.unwrap(), Some(Vec::new()));
+        assert_eq!(store.index_in_parts(group, key, (1, uids)).await.unwrap(), None);
+    }
 
     #[test]
     fn pieces_hold_each_uid_once() {

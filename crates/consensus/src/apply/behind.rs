@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedMutexGuard};
 use tokio::time::Instant;
 
-use super::machine::ApplyError;
+use super::error::ApplyError;
 use crate::log::shared::FatalHandler;
 use crate::watch;
 
@@ -32,6 +32,7 @@ const GATHER_FOR: Duration = Duration::from_millis(50);
 const GATHER_BYTES: usize = 256 << 10;
 /// Whoever decides waits while there is more than this.
 const BEHIND_BYTES_MAX: usize = 1 << 20;
+
 /// The right to write rows of a group: a writer has it until its last transaction is over, so that a state is never loaded
 /// while another one's rows are on their way.
 pub(super) type WriteTurn = OwnedMutexGuard<()>;

@@ -1,21 +1,19 @@
 //! One group's state in memory over its rows, moved only by log entries, in order. Rows follow it (`behind`).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use buzon_meta_store::error::StoreError;
-use buzon_meta_store::store::{Applied, GroupHead, MetaStore};
+use buzon_meta_store::store::{GroupHead, MetaStore};
 use buzon_model::change::Change;
 use buzon_model::command::Entry as Command;
 use buzon_model::decide::decide;
 use buzon_model::digest::StateDigest;
 use buzon_model::event::events;
-use buzon_model::limits::{FEATURE_LEVEL_DIGEST, FEATURE_LEVEL_MAX};
+use buzon_model::limits::FEATURE_LEVEL_DIGEST;
 use buzon_model::read::{AccountEvent, EventKind};
 use buzon_model::reply::Outcome;
-use buzon_model::scope::Need;
 use buzon_model::state::State;
-use buzon_types::id::{AccountId, FeatureLevel, GroupId, LogIndex};
+use buzon_types::id::{AccountId, GroupId, LogIndex};
 use bytes::Bytes;
 use openraft::EntryPayload;
 use openraft::entry::RaftEntry as _;
@@ -23,103 +21,24 @@ use tokio::sync::{Notify, RwLock, broadcast};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::behind::{Behind, Decided, Handle, Writer};
+use super::behind::{Decided, Handle};
 use super::budget::{Budget, Share};
+use super::error::ApplyError;
 use super::first_index;
+use super::loading::RETRY_AFTER;
 use super::partial::Incoming;
 use super::points::{self, Point, Points};
 use super::rows::LOAD_ROUNDS_MAX;
 use super::session::Sessions;
-use crate::log::LogError;
 use crate::log::group::GroupLog;
 use crate::log::shared::FatalHandler;
 use crate::quarantine::Quarantine;
-use crate::record::{self, RecordError};
+use crate::record;
 use crate::type_config::{Entry, StoredMembership};
 use crate::watch;
 
-/// The first wait after a database error; doubled up to the longest.
-pub(super) const RETRY_AFTER: Duration = Duration::from_millis(50);
-/// A database that comes back is found within this.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
-/// Log read at once for a replay.
-const REPLAY_BYTES: usize = 4 << 20;
 /// Events that a slow listener may be behind; then it is told that there is a gap.
 const EVENTS_MAX: usize = 4096;
-
-/// Why entries cannot be applied.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ApplyError {
-    #[error("use the database of group {0}")]
-    Store(GroupId, #[source] StoreError),
-    #[error("the database of group {0} restarted")]
-    Restarted(GroupId),
-    #[error("write rows of group {0} behind its log")]
-    NotWritten(GroupId, #[source] Arc<StoreError>),
-    #[error("the writer of group {0}'s rows has ended")]
-    WriterEnded(GroupId),
-    #[error("the database of group {0} has failed a moment ago")]
-    JustFailed(GroupId),
-    #[error(
-        "the database of group {group} stands at {applied}, its log ends at {log}: one of them is not ours"
-    )]
-    Ahead { group: GroupId, applied: u64, log: u64 },
-    #[error(
-        "the database of group {group} stands at {applied}, its log begins after {log}: it was lost, or is an old copy"
-    )]
-    Behind { group: GroupId, applied: u64, log: u64 },
-    #[error(
-        "the database of group {group} and its log say different things of entry {index}: one of them is not ours"
-    )]
-    Forked { group: GroupId, index: u64 },
-    #[error("entry {index} of group {group} is not known to this version")]
-    Undecodable {
-        group: GroupId,
-        index: u64,
-        #[source]
-        source: buzon_proto::log::DecodeError,
-    },
-    #[error(
-        "group {group} is at feature level {level}, this version knows levels up to {known}: run a version of buzon that knows it"
-    )]
-    FeatureLevel { group: GroupId, level: u32, known: u32 },
-    #[error(
-        "the rows for entry {index} of group {group} cannot be loaded: {need:?} is missing again and again"
-    )]
-    Unloadable { group: GroupId, index: u64, need: Option<Need> },
-    #[error("read a raft record")]
-    Record(#[from] RecordError),
-    #[error("use the log")]
-    Log(#[from] LogError),
-    #[error("the group is stopping")]
-    Stopping,
-}
-
-impl From<ApplyError> for std::io::Error {
-    fn from(error: ApplyError) -> Self {
-        std::io::Error::other(error)
-    }
-}
-
-impl ApplyError {
-    /// Whether replaying after a while can help.
-    fn is_passing(&self) -> bool {
-        use StoreError::{AppliedMismatch, Full, NoRows, Unavailable};
-        let of_store = |error: &StoreError| {
-            matches!(error, Unavailable(_) | Full(_) | AppliedMismatch { .. } | NoRows { .. })
-        };
-        matches!(self, Self::Restarted(_) | Self::JustFailed(_)) || self.of_store().is_some_and(of_store)
-    }
-
-    /// What the database said.
-    fn of_store(&self) -> Option<&StoreError> {
-        match self {
-            Self::Store(_, error) => Some(error),
-            Self::NotWritten(_, error) => Some(error),
-            _ => None,
-        }
-    }
-}
 
 /// What a machine is made of.
 pub(crate) struct MachineParts {
@@ -173,10 +92,10 @@ pub(crate) struct Machine {
     /// See [`super::behind::WriteTurn`].
     pub(super) writing: Arc<tokio::sync::Mutex<()>>,
     /// See [`Machine::mend`].
-    failed: Arc<Notify>,
+    pub(super) failed: Arc<Notify>,
     /// Until then readers do not try to load what could not be loaded or written; who applies entries has a pause of its
     /// own.
-    refuses_until: parking_lot::Mutex<Option<Instant>>,
+    pub(super) refuses_until: parking_lot::Mutex<Option<Instant>>,
     pub(super) applied: watch::Sender<LogIndex>,
     /// What the database has on its disk, as last heard.
     pub(super) durable: watch::Sender<u64>,
@@ -285,90 +204,12 @@ impl Machine {
         self.quarantine.send_replace(quarantine);
     }
 
-    /// Where the state stands, and its rows with it, however long the database is away.
-    pub(crate) async fn head(&self) -> Result<GroupHead, ApplyError> {
-        let mut wait = RETRY_AFTER;
-        loop {
-            match self.try_head().await {
-                Err(error) => self.pause(error, &mut wait).await?,
-                head => return head,
-            }
-        }
-    }
-
-    /// Makes the database flush, however long it is away; up to where the rows are on its disk.
-    pub(crate) async fn flush(&self) -> Result<u64, ApplyError> {
-        let mut wait = RETRY_AFTER;
-        loop {
-            match self.store().durable_index(self.group(), true).await {
-                Err(error) => self.pause(self.store_error(error), &mut wait).await?,
-                Ok(durable) => {
-                    self.durable.send_replace(durable);
-                    return Ok(durable);
-                }
-            }
-        }
-    }
-
-    /// Where the rows stand, once all of that is on the database's disk: no restart of the server takes it back, as it
-    /// may take back what is only in memory here. However long the database is away.
-    pub(crate) async fn durable_head(&self) -> Result<GroupHead, ApplyError> {
-        let mut wait = RETRY_AFTER;
-        loop {
-            let head = self.head().await?;
-            if self.flush().await? >= head.applied.index {
-                return Ok(head);
-            }
-            // The server has restarted and lost the end, and nobody has noticed: the log has it.
-            *self.loaded.write().await = None;
-            self.pause(ApplyError::Restarted(self.group()), &mut wait).await?;
-        }
-    }
-
-    /// Brings rows to where the state stood whenever they could not be written: nobody else may use the group for long. Until
-    /// the group stops.
-    pub(crate) async fn mend(self: Arc<Self>) {
-        loop {
-            tokio::select! {
-                biased;
-                () = self.parts.stop.cancelled() => return,
-                () = self.failed.notified() => {}
-            }
-            if let Err(error) = self.head().await {
-                tracing::debug!(group = %self.group(), %error, "rows that were not written");
-            }
-        }
-    }
-
     /// After its core has stopped: waits for those who still use the rows. Nobody will.
     pub(crate) async fn close(&self) {
         self.parts.stop.cancel();
         let _installs = self.installing.lock().await;
         *self.loaded.write().await = None;
         let _written = self.writing.lock().await;
-    }
-
-    /// The same, once.
-    pub(crate) async fn try_head(&self) -> Result<GroupHead, ApplyError> {
-        let (behind, head) = self.stands().await?;
-        behind.settle(head.applied.index).await?;
-        Ok(head)
-    }
-
-    /// The database, once its rows are those of the state as it stands now, or later.
-    pub(crate) async fn rows(&self) -> Result<&Arc<dyn MetaStore>, ApplyError> {
-        self.try_head().await?;
-        Ok(self.store())
-    }
-
-    /// Where the state stands, and what is to be written of it.
-    async fn stands(&self) -> Result<(Arc<Behind>, GroupHead), ApplyError> {
-        if let Some(loaded) = self.loaded.read().await.as_ref().filter(|it| !it.behind.has_failed()) {
-            return Ok((Arc::clone(&loaded.behind), loaded.head.clone()));
-        }
-        let mut slot = self.loaded.write().await;
-        let loaded = self.loaded_for_reader(&mut slot).await?;
-        Ok((Arc::clone(&loaded.behind), loaded.head.clone()))
     }
 
     /// Up to where the rows are known to be on the database's disk.
@@ -393,28 +234,6 @@ impl Machine {
         }
     }
 
-    /// Waits longer and longer before something is tried again that a database error has stopped; openraft would
-    /// stop the group for good. Other errors are handed back.
-    pub(super) async fn pause(&self, error: ApplyError, wait: &mut Duration) -> Result<(), ApplyError> {
-        if !error.is_passing() {
-            return Err(error);
-        }
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        if let Some(StoreError::Full(_)) = error.of_store() {
-            tracing::error!(group = %self.group(), %error, cause, "nothing is applied until there is room");
-        } else {
-            tracing::warn!(group = %self.group(), %error, cause, "try again after a database error");
-        }
-        tokio::select! {
-            biased;
-            () = self.parts.stop.cancelled() => Err(ApplyError::Stopping),
-            () = tokio::time::sleep(*wait) => {
-                *wait = (*wait * 2).min(RETRY_AFTER_MAX);
-                Ok(())
-            }
-        }
-    }
-
     async fn try_apply(&self, entries: &[Entry], outcomes: &mut [Option<Outcome>]) -> Result<(), ApplyError> {
         let mut slot = self.loaded.write().await;
         let first = first_index(entries);
@@ -431,131 +250,7 @@ impl Machine {
         result
     }
 
-    /// Loads the state if it is not, and brings it and its rows to where readers have seen it: of a database that takes
-    /// nothing nobody is served.
-    pub(super) async fn ensure_loaded<'a>(
-        &self,
-        slot: &'a mut Option<Loaded>,
-    ) -> Result<&'a mut Loaded, ApplyError> {
-        if slot.as_ref().is_some_and(|loaded| loaded.behind.has_failed()) {
-            *slot = None;
-        }
-        if slot.is_none() {
-            let mut loaded = self.load().await?;
-            let seen = self.applied.borrow().0;
-            // A commit whose answer was lost: its events are lost too.
-            let unseen = loaded.head.applied.index > seen;
-            self.replay(&mut loaded, seen).await?;
-            loaded.settle().await?;
-            if unseen {
-                self.publish_gap(loaded.head.applied.index);
-            }
-            *slot = Some(loaded);
-        }
-        Ok(slot.as_mut().expect("set just above"))
-    }
-
-    /// The same, at most so often after an error: each attempt reads and replays much, for many who ask again at once.
-    pub(super) async fn loaded_for_reader<'a>(
-        &self,
-        slot: &'a mut Option<Loaded>,
-    ) -> Result<&'a mut Loaded, ApplyError> {
-        let is_loaded = slot.as_ref().is_some_and(|loaded| !loaded.behind.has_failed());
-        if !is_loaded && self.refuses_until.lock().is_some_and(|until| Instant::now() < until) {
-            return Err(ApplyError::JustFailed(self.group()));
-        }
-        let loaded = self.ensure_loaded(slot).await;
-        if loaded.is_err() {
-            *self.refuses_until.lock() = Some(Instant::now() + RETRY_AFTER);
-        }
-        loaded
-    }
-
-    async fn load(&self) -> Result<Loaded, ApplyError> {
-        if self.parts.stop.is_cancelled() {
-            // What is read or made from now on may be about to be removed.
-            return Err(ApplyError::Stopping);
-        }
-        let (store, group) = (self.store(), self.group());
-        let turn = Arc::clone(&self.writing).lock_owned().await;
-        let load = async {
-            // First, so that a restart while loading is noticed with the next load.
-            let server = store.server_incarnation().await?;
-            let head = match store.head(group).await? {
-                Some(head) => head,
-                None => {
-                    store.create_group(group).await?;
-                    let applied = Applied::default();
-                    GroupHead { group, applied, membership: Bytes::new() }
-                }
-            };
-            let seed = store.seed(group).await?;
-            let digest = seed.digest;
-            // Read apart: a transaction of which only the answer was lost may have come between them.
-            let again = store.head(group).await?.ok_or(StoreError::NoRows { group: group.0 })?;
-            if again.applied != head.applied {
-                let (expected, found) = (head.applied.index, again.applied.index);
-                return Err(StoreError::AppliedMismatch { group: group.0, expected, found });
-            }
-            Ok((State::new(group, seed), head, digest, server))
-        };
-        let (state, head, digest, server) = load.await.map_err(|error| self.store_error(error))?;
-        self.check_feature_level(state.feature_level())?;
-        self.check_against_log(&head)?;
-        let (fatal, failed) = (Arc::clone(&self.parts.fatal), Arc::clone(&self.failed));
-        let writer = Writer { store: Arc::clone(store), fatal, turn, failed };
-        let behind = Behind::start(group, head.applied.index, writer);
-        let loaded = Loaded { state, head, behind, share: self.parts.budget.share(), digest, server };
-        *self.membership.lock() = loaded.head.membership.clone();
-        if let Some(digest) = loaded.digest {
-            self.points.lock().reached(Point { index: LogIndex(loaded.head.applied.index), digest }, &[]);
-        }
-        Ok(loaded)
-    }
-
-    /// Deciding what a later version decides would make this replica differ from the others (DESIGN D10).
-    fn check_feature_level(&self, level: FeatureLevel) -> Result<(), ApplyError> {
-        let (group, known) = (self.group(), FEATURE_LEVEL_MAX);
-        if level > known {
-            return Err(ApplyError::FeatureLevel { group, level: level.0, known: known.0 });
-        }
-        Ok(())
-    }
-
-    /// A database is never ahead of its log, except between the two steps of installing a snapshot.
-    fn check_against_log(&self, head: &GroupHead) -> Result<(), ApplyError> {
-        let Some(log) = self.log() else { return Ok(()) };
-        if self.is_installing(head)? {
-            return Ok(());
-        }
-        let (view, applied, group) = (log.view(), head.applied.index, self.group());
-        if applied > view.held.end {
-            return Err(ApplyError::Ahead { group, applied, log: view.held.end });
-        }
-        if applied < view.held.start {
-            return Err(ApplyError::Behind { group, applied, log: view.held.start });
-        }
-        Ok(())
-    }
-
-    /// Applies what the log holds between where `loaded` stands and the entry at `until` (openraft's index).
-    async fn replay(&self, loaded: &mut Loaded, until: u64) -> Result<(), ApplyError> {
-        let Some(log) = self.log() else { return Ok(()) };
-        while loaded.head.applied.index < until {
-            let records = log.read(loaded.head.applied.index..until, REPLAY_BYTES).await?;
-            let entries = records.into_iter().map(|it| record::decode_entry(it.bytes));
-            let entries: Vec<Entry> = entries.collect::<Result<_, _>>()?;
-            if first_index(&entries) != loaded.head.applied.index || entries.is_empty() {
-                let (group, applied) = (self.group(), loaded.head.applied.index);
-                return Err(ApplyError::Behind { group, applied, log: first_index(&entries) });
-            }
-            let mut outcomes = vec![None; entries.len()];
-            self.apply_to(loaded, &entries, &mut outcomes).await?;
-        }
-        Ok(())
-    }
-
-    async fn apply_to(
+    pub(super) async fn apply_to(
         &self,
         loaded: &mut Loaded,
         entries: &[Entry],

@@ -7,7 +7,8 @@ use buzon_model::scope::Need;
 use buzon_model::state::State;
 use tokio::sync::OwnedRwLockReadGuard;
 
-use super::machine::{ApplyError, Loaded, Machine};
+use super::error::ApplyError;
+use super::machine::{Loaded, Machine};
 
 /// Loads for one command lead to one another at most so often (an address to an account to a mailbox); more is a
 /// fault of the model.

@@ -19,7 +19,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::machine::{ApplyError, Machine};
+use super::error::ApplyError;
+use super::machine::Machine;
 use crate::{pb, task};
 
 /// Pages that are kept for a peer that may not have them: more than all that can be on the way, which is what the

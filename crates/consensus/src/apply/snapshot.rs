@@ -11,7 +11,9 @@ use buzon_meta_store::store::{GroupHead, Install};
 use openraft::entry::RaftEntry as _;
 use tokio::sync::OwnedMutexGuard;
 
-use super::machine::{ApplyError, Machine, RETRY_AFTER};
+use super::error::ApplyError;
+use super::loading::RETRY_AFTER;
+use super::machine::Machine;
 use crate::group_meta;
 use crate::record;
 use crate::type_config::LogId;

@@ -14,7 +14,8 @@ use buzon_types::uid_set::UidSet;
 use bytes::Bytes;
 use tokio::sync::OwnedRwLockReadGuard;
 
-use super::machine::{ApplyError, Loaded, Machine};
+use super::error::ApplyError;
+use super::machine::{Loaded, Machine};
 use crate::error::ReadError;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -149,6 +149,8 @@ async fn the_log_grows_for_a_follower_that_is_slow_but_not_beyond_its_size() {
         propose_large(&leader, 20).await;
         assert!(bytes() < 200 << 10, "{} bytes", bytes());
     }
+    // Nothing is on its way that it might still take.
+    cluster.wait(|| leader.status().followers[&slow].matched == leader.status().last).await;
     cluster.node(slow).hear_nothing(true);
     let needed = leader.status().followers[&slow].matched;
     while bytes() < 250 << 10 {

@@ -33,12 +33,8 @@ pub(super) async fn list(
     let directory = admin.directory()?;
     directory.read(ReadAt::Linearizable, [], |_| ()).await?;
     let (rows_max, after) = (page_rows(request.rows_max), Some(request.page.as_str()));
-    let rows = directory
-        .rows()
-        .await?
-        .tenants(after.filter(|page| !page.is_empty()), rows_max)
-        .await
-        .map_err(cold)?;
+    let after = after.filter(|page| !page.is_empty());
+    let rows = directory.rows().await?.tenants(after, rows_max).await.map_err(cold)?;
     let is_full = rows.len() == rows_max as usize;
     let next_page = rows.last().filter(|_| is_full).map(|row| row.name.clone()).unwrap_or_default();
     Ok(pb::ListTenantsResponse { tenants: rows.iter().map(tenant).collect(), next_page })
