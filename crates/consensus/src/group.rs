@@ -67,6 +67,8 @@ pub struct GroupStatus {
     pub last: LogIndex,
     /// How far it is applied.
     pub applied: LogIndex,
+    /// How far its rows are written, which follow.
+    pub rows: LogIndex,
     /// How far its log is purged.
     pub purged: LogIndex,
     /// Proposals that wait here for a majority and for apply.
@@ -285,6 +287,7 @@ impl Group {
             majority_heard: if leads { self.majority_heard(&metrics) } else { None },
             last: position(metrics.last_log_index),
             applied: *self.machine.applied().borrow(),
+            rows: self.machine.rows_at(),
             purged: position(metrics.purged.map(|id| id.index)),
             proposals: self.queue.taken(),
             rests: self.pulse.rests(),

@@ -36,8 +36,15 @@ pub(crate) fn observe(meter: &Meter, groups: &Arc<dyn Groups>) {
         meter,
         groups,
         "buzon.raft.applied.index",
-        "Last entry that is in the replica's rows",
+        "Last entry that the replica has applied: what it answers",
         |status, _| status.applied.0,
+    );
+    replicas(
+        meter,
+        groups,
+        "buzon.raft.rows.index",
+        "Last entry that is in the replica's rows, which follow in the database",
+        |status, _| status.rows.0,
     );
     replicas(
         meter,

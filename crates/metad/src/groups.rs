@@ -117,6 +117,8 @@ pub struct ReplicaStatus {
     pub last_log: LogIndex,
     /// The last entry applied.
     pub applied: LogIndex,
+    /// The last entry that is in the rows, which follow.
+    pub rows: LogIndex,
     /// The log is gone up to here.
     pub purged: LogIndex,
     /// Its voters.

@@ -144,6 +144,7 @@ impl Replica for NodeReplica {
             last_log: status.last,
             proposals: status.proposals,
             applied: status.applied,
+            rows: status.rows,
             purged: status.purged,
             in_quarantine: status.quarantine.is_some(),
             voters: status.voters.into_iter().collect(),

@@ -10,6 +10,7 @@
 //! with what is left here, and is replayed from where the database stands.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use buzon_meta_store::error::StoreError;
@@ -112,11 +113,14 @@ pub(super) struct Writer {
     pub(super) turn: WriteTurn,
     /// Told of an error, so that rows follow even if nobody uses the group.
     pub(super) failed: Arc<Notify>,
+    /// Where the rows stand, for who watches.
+    pub(super) rows_at: Arc<AtomicU64>,
 }
 
 impl Behind {
     /// Writes from a position on, in a task of its own, until the handle is dropped.
     pub(super) fn start(group: GroupId, from: u64, writer: Writer) -> Handle {
+        writer.rows_at.store(from, Ordering::Relaxed);
         let written = Written { index: from, bytes: 0, over: None };
         let (queue, wake) = (Mutex::default(), Notify::new());
         let behind = Arc::new(Self { group, queue, wake, written: watch::Sender::new(written) });
@@ -260,6 +264,7 @@ async fn write(behind: Arc<Behind>, writer: Writer) {
             writer.failed.notify_one();
             return;
         }
+        writer.rows_at.store(index, Ordering::Relaxed);
         behind.written.send_if_modified(|written| {
             written.index = index;
             written.bytes -= bytes;

@@ -210,7 +210,8 @@ impl Machine {
         self.check_feature_level(state.feature_level())?;
         self.check_against_log(&head)?;
         let (fatal, failed) = (Arc::clone(&self.parts.fatal), Arc::clone(&self.failed));
-        let writer = Writer { store: Arc::clone(store), fatal, turn, failed };
+        let rows_at = Arc::clone(&self.rows_at);
+        let writer = Writer { store: Arc::clone(store), fatal, turn, failed, rows_at };
         let behind = Behind::start(group, head.applied.index, writer);
         let loaded = Loaded { state, head, behind, share: self.parts.budget.share(), digest, server };
         *self.membership.lock() = loaded.head.membership.clone();

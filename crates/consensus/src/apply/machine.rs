@@ -1,6 +1,7 @@
 //! One group's state in memory over its rows, moved only by log entries, in order. Rows follow it (`behind`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use buzon_meta_store::error::StoreError;
 use buzon_meta_store::store::{GroupHead, MetaStore};
@@ -97,6 +98,8 @@ pub(crate) struct Machine {
     /// own.
     pub(super) refuses_until: parking_lot::Mutex<Option<Instant>>,
     pub(super) applied: watch::Sender<LogIndex>,
+    /// Where the rows stand, at most that far: see [`super::behind`].
+    pub(super) rows_at: Arc<AtomicU64>,
     /// What the database has on its disk, as last heard.
     pub(super) durable: watch::Sender<u64>,
     /// The newest membership that was applied, encoded; empty before the first.
@@ -131,6 +134,7 @@ impl Machine {
             failed: Arc::default(),
             refuses_until: parking_lot::Mutex::default(),
             applied: watch::Sender::new(LogIndex(0)),
+            rows_at: Arc::default(),
             durable: watch::Sender::new(0),
             membership: parking_lot::Mutex::default(),
             events: broadcast::Sender::new(EVENTS_MAX),
@@ -178,6 +182,11 @@ impl Machine {
     /// How far readers can see.
     pub(crate) fn applied(&self) -> watch::Receiver<LogIndex> {
         self.applied.subscribe()
+    }
+
+    /// The last entry that is in the rows, as last heard.
+    pub(crate) fn rows_at(&self) -> LogIndex {
+        LogIndex(self.rows_at.load(Ordering::Relaxed))
     }
 
     pub(crate) fn events(&self) -> broadcast::Receiver<AccountEvent> {
@@ -373,6 +382,7 @@ impl Machine {
 
     /// The rows went on without events: listeners must ask for everything again.
     pub(super) fn publish_gap(&self, applied: u64) {
+        self.rows_at.store(applied, Ordering::Relaxed);
         self.publish(applied, vec![(AccountId(0), EventKind::Gap)]);
     }
 

@@ -80,6 +80,8 @@ async fn answers_and_readers_do_not_wait_for_rows_and_readers_of_rows_do() {
         propose(&group, &append(1)).await;
     }
     assert_eq!(messages(&group).await, 51);
+    let status = group.status();
+    assert!(status.rows.0 + 50 == status.applied.0, "{status:?}");
     let all = UidSet::from(Uid::MIN..=Uid::MAX);
     let view = group.read(ReadAt::Linearizable, |_| Vec::new()).await.unwrap();
     assert!(tokio::time::timeout(A_WHILE, view.summaries(INBOX, &all)).await.is_err());
@@ -87,6 +89,7 @@ async fn answers_and_readers_do_not_wait_for_rows_and_readers_of_rows_do() {
     drop((gate, view));
     let found = group.rows().await.unwrap().summaries(SHARD, INBOX, &all).await.unwrap();
     assert_eq!(found.len(), 51);
+    assert_eq!(group.status().rows, group.status().applied);
     assert!(commits() <= before + 2, "{} transactions for 50 entries", commits() - before);
 }
 

@@ -22,6 +22,7 @@ async fn gauges_follow_the_groups_and_end_with_their_node() {
         r#"buzon_raft_leader{group="1"} 1"#.to_owned(),
         r#"buzon_raft_proposals{group="1"} 0"#.to_owned(),
         format!(r#"buzon_raft_applied_index{{group="1"}} {applied}"#),
+        format!(r#"buzon_raft_rows_index{{group="1"}} {applied}"#),
     ] {
         assert!(text.contains(&line), "{line} in {text}");
     }

@@ -177,6 +177,7 @@ impl Replica for TestGroup {
             leader,
             majority_heard: leader.map(|_| Duration::ZERO),
             applied,
+            rows: applied,
             last_log: applied,
             voters: vec![NODE],
             ..Default::default()
