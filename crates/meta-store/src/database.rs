@@ -91,7 +91,18 @@ pub trait Session: Send {
         values: &[Value],
         decode: Decode<T>,
     ) -> Result<Vec<T>, StoreError> {
-        let mut found = Vec::new();
+        self.collect_many(sql, values, decode, 0).await
+    }
+
+    /// [`Self::collect`] of about so many rows: room for them is made at once.
+    async fn collect_many<T: Send + 'static>(
+        &mut self,
+        sql: &str,
+        values: &[Value],
+        decode: Decode<T>,
+        rows: usize,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::with_capacity(rows);
         self.each(sql, values, &mut |cells| {
             found.push(decode(cells)?);
             Ok(ControlFlow::Continue(()))

@@ -87,16 +87,17 @@ impl<D: Database> Store<D> {
         let mut session = self.database.read().await?;
         let mut head = read::known_head(&mut session, group).await?;
         let extent = read::extent(&mut session, head.part, key).await?;
-        if let Some((_, uids)) = extent.filter(|(messages, _)| *messages >= self.large_messages) {
+        if let Some((messages, uids)) = extent.filter(|(messages, _)| *messages >= self.large_messages) {
             // None is held while another is waited for.
             drop(session);
-            if let Some(rows) = self.index_in_parts(group, key, (head.head.applied.index, uids)).await? {
+            let read = self.index_in_parts(group, key, head.head.applied.index, (uids, messages));
+            if let Some(rows) = read.await? {
                 return Ok(rows);
             }
             session = self.database.read().await?;
             head = read::known_head(&mut session, group).await?;
         }
-        read::messages(&mut session, head.part, key, &(Uid::MIN..=Uid::MAX)).await
+        read::messages(&mut session, head.part, key, (&(Uid::MIN..=Uid::MAX), 0)).await
     }
 
     /// None if a batch came between the parts, or before them.
@@ -104,18 +105,25 @@ impl<D: Database> Store<D> {
         &self,
         group: GroupId,
         key: MailboxKey,
-        (applied, uids): (u64, RangeInclusive<Uid>),
+        applied: u64,
+        (uids, messages): (RangeInclusive<Uid>, u32),
     ) -> Result<Option<Vec<MessageRow>>, StoreError> {
         let parts = std::thread::available_parallelism().map_or(1, NonZero::get).min(PARTS_MAX);
+        let about = messages as usize / parts;
         let read = pieces(&uids, parts).map(|uids| async move {
             let mut session = self.database.read().await?;
             let head = read::known_head(&mut session, group).await?;
-            let rows = read::messages(&mut session, head.part, key, &uids).await?;
+            let rows = read::messages(&mut session, head.part, key, (&uids, about)).await?;
             Ok::<_, StoreError>((head.head.applied.index, rows))
         });
         let read = futures::future::try_join_all(read).await?;
         let is_one_state = read.iter().all(|(at, _)| *at == applied);
-        Ok(is_one_state.then(|| read.into_iter().flat_map(|(_, rows)| rows).collect()))
+        if !is_one_state {
+            return Ok(None);
+        }
+        let mut all = Vec::with_capacity(read.iter().map(|(_, rows)| rows.len()).sum());
+        read.into_iter().for_each(|(_, mut rows)| all.append(&mut rows));
+        Ok(Some(all))
     }
 
     /// Rows of a directory table after a key, of one tenant or all.
@@ -365,8 +373,8 @@ mod tests {
         let (group, uids) = (GroupId(1), Uid::MIN..=Uid::MAX);
         let key = MailboxKey { account: AccountId(1), mailbox: buzon_types::id::MailboxId(1) };
         store.create_group(group).await.unwrap();
-        assert_eq!(store.index_in_parts(group, key, (0, uids.clone())).await.unwrap(), Some(Vec::new()));
-        assert_eq!(store.index_in_parts(group, key, (1, uids)).await.unwrap(), None);
+        assert_eq!(store.index_in_parts(group, key, 0, (uids.clone(), 0)).await.unwrap(), Some(Vec::new()));
+        assert_eq!(store.index_in_parts(group, key, 1, (uids, 0)).await.unwrap(), None);
     }
 
     #[test]

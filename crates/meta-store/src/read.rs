@@ -140,7 +140,9 @@ pub(crate) async fn load(
     let part = known_head(session, group).await?.part;
     Ok(match need {
         Need::Account(id) => Loaded::Account(*id, account(session, part, *id).await?.map(Box::new)),
-        Need::Index(key) => Loaded::Index(*key, messages(session, part, *key, &(Uid::MIN..=Uid::MAX)).await?),
+        Need::Index(key) => {
+            Loaded::Index(*key, messages(session, part, *key, (&(Uid::MIN..=Uid::MAX), 0)).await?)
+        }
         Need::Staging(account, staging) => {
             Loaded::Staging(*account, *staging, staging_rows(session, part, *account, *staging).await?)
         }
@@ -211,13 +213,12 @@ pub(crate) async fn messages(
     session: &mut impl Session,
     part: i64,
     key: MailboxKey,
-    uids: &RangeInclusive<Uid>,
+    (uids, about): (&RangeInclusive<Uid>, usize),
 ) -> Result<Vec<MessageRow>, StoreError> {
     let mut values = mailbox_values(part, key);
     values.extend([uids.start().get().into(), uids.end().get().into()]);
-    session
-        .collect(include_str!("../queries/message/index.sql"), &values, |cells| mail::message(cells, 0))
-        .await
+    let sql = include_str!("../queries/message/index.sql");
+    session.collect_many(sql, &values, |cells| mail::message(cells, 0), about).await
 }
 
 /// Addresses that lead to an account.

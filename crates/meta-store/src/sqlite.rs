@@ -27,6 +27,9 @@ use session::SqliteSession;
 
 /// Readers at the same time; reads are short.
 const READERS_MAX: u32 = 4;
+/// Those that are made ready at once: reading the schema takes each a millisecond or two, and the first after a start are in a
+/// hurry.
+const READERS_READY: usize = 2;
 
 /// The store in a file.
 pub type SqliteStore = Store<Sqlite>;
@@ -36,7 +39,7 @@ pub type SqliteStore = Store<Sqlite>;
 pub struct Sqlite {
     /// One connection: SQLite knows one writer, and so it is waited for in order, not by retrying.
     writer: Arc<Pool>,
-    readers: Pool,
+    readers: Arc<Pool>,
     checkpoint: Arc<checkpoint::Checkpoint>,
     disk: disk::Disk,
     /// Indexes known to be on the disk.
@@ -92,12 +95,27 @@ impl Sqlite {
         sync_folder(&options.path)?;
         let writer = Arc::new(Pool::new(options.path.clone(), 1, connect_writer));
         writer.keep(migrated);
-        let readers = Pool::new(options.path.clone(), READERS_MAX, connect);
+        let readers = Arc::new(Pool::new(options.path.clone(), READERS_MAX, connect));
+        tokio::spawn(make_ready(Arc::clone(&readers)));
         let durable = Arc::new(Mutex::new(durable::Durable::default()));
         let disk = disk::Disk::default();
         let known = (Arc::clone(&durable), disk.clone());
         let checkpoint = checkpoint::Checkpoint::new(options, Arc::clone(&writer), known);
         Ok(Self { writer, readers, checkpoint: Arc::new(checkpoint), disk, durable })
+    }
+}
+
+/// Whoever needs a connection that could not be made is told then.
+async fn make_ready(readers: Arc<Pool>) {
+    let mut leases = Vec::new();
+    for _ in 0..READERS_READY {
+        leases.extend(readers.acquire().await.ok());
+    }
+    for lease in leases {
+        let read = |connection: &mut rusqlite::Connection| {
+            connection.query_row("SELECT count(*) FROM node", [], |_| Ok(())).map_err(StoreError::from)
+        };
+        let _unready = lease.with(read).await;
     }
 }
 

@@ -80,7 +80,9 @@ impl MailboxIndex {
     /// If the rows do not ascend.
     pub fn new(rows: &[MessageRow], modseq: ModSeq) -> Self {
         let mut index = Self { recent_floor: modseq, ..Self::default() };
-        rows.iter().for_each(|row| index.append(row));
+        for (at, row) in rows.iter().enumerate() {
+            index.append(row, rows.len() - at);
+        }
         index
     }
 
@@ -184,7 +186,7 @@ impl MailboxIndex {
     /// # Panics
     /// If its UID is not greater than all before.
     pub(crate) fn add(&mut self, row: &MessageRow) {
-        self.append(row);
+        self.append(row, 0);
         self.remember(Recent { modseq: row.modseq, uid: row.uid, expunged: false });
     }
 
@@ -233,7 +235,7 @@ impl MailboxIndex {
             block.rows[at] = packed;
         } else if self.blocks.last().and_then(|block| block.rows.last()).is_none_or(|last| last.uid < row.uid)
         {
-            self.append(row);
+            self.append(row, 0);
         } else {
             return false;
         }
@@ -249,11 +251,13 @@ impl MailboxIndex {
         }
     }
 
-    fn append(&mut self, row: &MessageRow) {
+    /// A block that begins gets room for so many rows.
+    fn append(&mut self, row: &MessageRow, rows: usize) {
         let last = self.blocks.last().and_then(|block| block.rows.last());
         assert!(last.is_none_or(|last| last.uid < row.uid), "UIDs ascend: {} comes late", row.uid);
         if self.blocks.last().is_none_or(|block| block.rows.len() >= BLOCK_ROWS_MAX) {
-            self.blocks.push(Block::default());
+            let rows = Vec::with_capacity(rows.min(BLOCK_ROWS_MAX));
+            self.blocks.push(Block { rows, ..Block::default() });
         }
         let packed = PackedRow::pack(row, &mut self.combinations);
         let block = self.blocks.last_mut().expect("a block was pushed if there was none");
@@ -345,6 +349,9 @@ impl Block {
 
 impl Combinations {
     fn number(&mut self, keywords: KeywordBits) -> u32 {
+        if self.bits.first() == Some(&keywords.0) {
+            return 0; // as most are
+        }
         *self.numbers.entry(keywords.0).or_insert_with(|| {
             self.bits.push(keywords.0);
             (self.bits.len() - 1) as u32

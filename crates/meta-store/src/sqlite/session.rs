@@ -110,15 +110,16 @@ impl Session for SqliteSession {
         self.show(visit, each).await
     }
 
-    async fn collect<T: Send + 'static>(
+    async fn collect_many<T: Send + 'static>(
         &mut self,
         sql: &str,
         values: &[Value],
         decode: Decode<T>,
+        rows: usize,
     ) -> Result<Vec<T>, StoreError> {
         let query = Query { sql: sql.to_owned().into(), values: values.to_vec() };
         self.with(move |connection| {
-            let mut found = Vec::new();
+            let mut found = Vec::with_capacity(rows);
             let mut prepared = prepare(connection, &query)?;
             decode_all(&mut prepared, decode, &mut found)?;
             Ok(found)
