@@ -154,7 +154,7 @@ pub(crate) struct Memory {
     pub(crate) metadata_cache_bytes: u64,
     /// Bodies read lately.
     pub(crate) body_cache_bytes: u64,
-    /// What lists of messages show of them, read lately.
+    /// What lists of messages show of them, and searches of their headers look through, read lately.
     pub(crate) summary_cache_bytes: u64,
     /// Messages on their way in.
     pub(crate) incoming_bytes_max: u64,

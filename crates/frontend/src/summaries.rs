@@ -3,6 +3,10 @@
 //! A message's summary never changes, and its UID is never another's (DESIGN promise 2), so nothing here is ever stale.
 //! What exists, and who may see it, its row says, which is always read. Kept in pages of 64 UIDs, of which each is one
 //! piece of memory: a lookup and an allocation for each message would cost more than they save.
+//!
+//! Searches of a header field look through its values alone, page by page ([`fields`]): these lie beside each other.
+
+mod fields;
 
 use std::sync::Arc;
 
@@ -19,16 +23,22 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter};
 
 use crate::meta_api::{Messages, MetaApi};
+use fields::Field;
+pub(crate) use fields::HeaderMatches;
 
 /// UIDs of a page: as many as a word has bits.
 const PAGE_UIDS: u32 = u64::BITS;
-/// What a page costs beside its bytes.
+/// What a page, or one of its fields, costs beside its bytes.
 const PAGE_OVERHEAD_BYTES: usize = 300;
+/// Of the bytes that there are, fields get one in so many.
+const FIELDS_SHARE: u64 = 8;
 
 /// See the module; clones share everything.
 #[derive(Clone)]
 pub(crate) struct SummaryCache {
     pages: Cache<(MailboxKey, u32), Arc<Page>>,
+    /// By the field's number, too.
+    fields: Cache<(MailboxKey, u32, u32), Arc<Field>>,
     lookups: Counter<u64>,
 }
 
@@ -81,18 +91,55 @@ fn place(uid: Uid) -> u32 {
     uid.get() % PAGE_UIDS
 }
 
+/// Pages that UIDs are of, ascending, and a bit for each of them.
+fn pages(uids: &UidSet) -> impl Iterator<Item = (u32, u64)> + '_ {
+    let pieces = uids.runs().flat_map(|(first, last)| {
+        (page(first)..=page(last)).map(move |number| {
+            let from = if number == page(first) { place(first) } else { 0 };
+            let to = if number == page(last) { place(last) } else { PAGE_UIDS - 1 };
+            (number, u64::MAX >> (PAGE_UIDS - 1 - to) & u64::MAX << from)
+        })
+    });
+    let mut pieces = pieces.peekable();
+    std::iter::from_fn(move || {
+        let (number, mut wanted) = pieces.next()?;
+        while let Some((_, more)) = pieces.next_if(|(at, _)| *at == number) {
+            wanted |= more;
+        }
+        Some((number, wanted))
+    })
+}
+
+/// The UIDs that bits of a page stand for, ascending.
+fn uids_of(number: u32, bits: u64) -> impl Iterator<Item = Uid> {
+    places_of(bits).filter_map(move |place| Uid::new(number * PAGE_UIDS + place))
+}
+
+/// The bits that are set, ascending.
+fn places_of(bits: u64) -> impl Iterator<Item = u32> {
+    let mut rest = bits;
+    std::iter::from_fn(move || {
+        let place = (rest != 0).then(|| rest.trailing_zeros())?;
+        rest &= rest - 1;
+        Some(place)
+    })
+}
+
 impl SummaryCache {
     /// Of so many bytes; with 0 it keeps nothing.
     pub(crate) fn new(bytes_max: u64, meter: &Meter) -> Self {
-        let weigh = |_: &(MailboxKey, u32), page: &Arc<Page>| {
-            u32::try_from(page.bytes.len() + PAGE_OVERHEAD_BYTES).unwrap_or(u32::MAX)
-        };
+        let weight = |bytes: usize| u32::try_from(bytes + PAGE_OVERHEAD_BYTES).unwrap_or(u32::MAX);
+        let weigh = move |_: &(MailboxKey, u32), page: &Arc<Page>| weight(page.bytes.len());
+        let weigh_field = move |_: &(MailboxKey, u32, u32), field: &Arc<Field>| weight(field.bytes());
         let lookups = meter
             .u64_counter("buzon.imap.summary_cache.lookups")
             .with_description("Summaries of messages that a command needed, by whether the cache had them")
             .build();
         [true, false].iter().for_each(|&found| lookups.add(0, &[KeyValue::new("found", found)]));
-        Self { pages: Cache::builder().max_capacity(bytes_max).weigher(weigh).build(), lookups }
+        let fields_bytes_max = bytes_max / FIELDS_SHARE;
+        let pages = Cache::builder().max_capacity(bytes_max - fields_bytes_max).weigher(weigh).build();
+        let fields = Cache::builder().max_capacity(fields_bytes_max).weigher(weigh_field).build();
+        Self { pages, fields, lookups }
     }
 
     /// Messages with their summaries, as [`MetaApi::fetch`] reads them.
@@ -124,16 +171,9 @@ impl SummaryCache {
 
     async fn missing(&self, key: MailboxKey, uids: &UidSet) -> UidSet {
         let mut missing = UidSet::new();
-        for (first, last) in uids.runs() {
-            let (mut number, last_page) = (page(first), page(last));
-            while number <= last_page {
-                let known = self.pages.get(&(key, number)).await.map_or(0, |page| page.present);
-                let from = first.get().max(number * PAGE_UIDS);
-                let to = last.get().min(number * PAGE_UIDS + (PAGE_UIDS - 1));
-                let unknown = (from..=to).filter_map(Uid::new).filter(|uid| known >> place(*uid) & 1 == 0);
-                unknown.for_each(|uid| missing.push(uid));
-                number += 1;
-            }
+        for (number, wanted) in pages(uids) {
+            let known = self.pages.get(&(key, number)).await.map_or(0, |page| page.present);
+            uids_of(number, wanted & !known).for_each(|uid| missing.push(uid));
         }
         missing
     }

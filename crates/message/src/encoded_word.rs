@@ -85,6 +85,7 @@ impl<'a> Word<'a> {
 
     /// What it stands for, in its charset.
     fn decode(&self, bytes: &mut Vec<u8>) {
+        bytes.reserve(self.text.len());
         if self.is_base64 {
             let mut decoder = TransferDecoder::new(TransferEncoding::Base64);
             decoder.push(self.text, bytes);

@@ -3,6 +3,8 @@
 //! Header fields are matched with encoded words decoded, bodies with transfer encoding and charset removed and HTML
 //! reduced to its text. Text flows through in pieces: a part of 50 MB is searched within a few hundred KiB.
 
+pub mod column;
+
 use crate::binary::{PIECE_BYTES, TransferDecoder};
 use crate::charset::{TextDecoder, keeps_ascii};
 use crate::encoded_word;

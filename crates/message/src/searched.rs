@@ -51,6 +51,12 @@ impl Searched {
         cached::is_whole(name, names_known, names_left_out).then_some(&self.stored.headers)
     }
 
+    /// A number for each name whose fields summaries hold, the same for any case; `None` for others, of which
+    /// [`Self::header_lines`] tells nothing.
+    pub fn field_number(name: &[u8]) -> Option<u32> {
+        cached::number(name)
+    }
+
     /// The day of the Date field since 1970-01-01, for SENTBEFORE, SENTON and SENTSINCE, disregarding time and zone as
     /// RFC 9051 §6.4.4 wants; `None` if it is missing or unreadable.
     pub fn sent_day(&self) -> Option<i64> {

@@ -1,7 +1,7 @@
 //! SEARCH and UID SEARCH (RFC 9051 §6.4.4, RFC 4731, RFC 5182, RFC 7162 §3.1.5, RFC 5032).
 //!
 //! ```text
-//! keys ─ compile ─▶ one set, or a tree ─?▶ by index rows ─?▶ by summaries ─?▶ by headers ─?▶ by bodies (a few at a time)
+//! keys ─ compile ─▶ one set, or a tree ─?▶ by index rows ─?▶ by cached fields ─?▶ by summaries ─?▶ by headers ─?▶ by bodies
 //! ```
 //! Each stage decides what it can (three-valued: yes, no, not yet); only what is open goes on to the next, dearer one.
 //! Other sessions of the thread get their turn every few messages, and a search ends after [`SEARCH_MAX`]: also one
@@ -9,6 +9,7 @@
 
 mod compile;
 mod evaluate;
+mod headers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,15 +113,16 @@ async fn search(ctx: &mut Ctx, body: &Search, until: Instant) -> Result<(UidSet,
     if modseq_asked {
         ctx.enable_condstore();
     }
-    let candidates = key.narrow(&ctx.selected()?.present());
-    if key.stage() == Stage::View && !modseq_asked {
-        return Ok((candidates, Found::default()));
+    let mut left = Left { key, open: ctx.selected()?.present(), found: Found::default() };
+    left.by_rows(ctx, modseq_asked).await?;
+    if left.key.stage() >= Stage::Summary && !left.open.is_empty() {
+        let decided = headers::decide(ctx, &left.key, &left.open).await?;
+        if let Some(key) = decided {
+            left.key = Arc::new(key);
+            left.by_rows(ctx, modseq_asked).await?;
+        }
     }
-    let (mut found, open) = if key.stage() <= Stage::Row || key.asks_rows() {
-        by_rows(ctx, &key, &candidates).await?
-    } else {
-        (Found::default(), candidates)
-    };
+    let Left { key, open, mut found } = left;
     for part in open.chunks(SUMMARIES_TOGETHER_MAX) {
         by_contents(ctx, &key, &part, until, &mut found).await?;
     }
@@ -128,11 +130,36 @@ async fn search(ctx: &mut Ctx, body: &Search, until: Instant) -> Result<(UidSet,
     Ok((uids, found))
 }
 
+/// What is still to be decided.
+struct Left {
+    key: Arc<Key>,
+    open: UidSet,
+    found: Found,
+}
+
+impl Left {
+    /// By sets, and by index rows where these may decide something.
+    async fn by_rows(&mut self, ctx: &Ctx, modseq_asked: bool) -> Result<(), CommandError> {
+        self.open = self.key.narrow(&self.open);
+        if self.key.stage() == Stage::View && !modseq_asked {
+            self.found.uids.extend(std::mem::take(&mut self.open).iter());
+        } else if self.key.stage() <= Stage::Row || self.key.asks_rows() {
+            self.open = by_rows(ctx, &self.key, &self.open, &mut self.found).await?;
+        }
+        Ok(())
+    }
+}
+
 /// Goes through the index; returns what only more can decide.
-async fn by_rows(ctx: &Ctx, key: &Key, candidates: &UidSet) -> Result<(Found, UidSet), CommandError> {
-    let (mut found, mut open) = (Found::default(), Vec::new());
+async fn by_rows(
+    ctx: &Ctx,
+    key: &Key,
+    candidates: &UidSet,
+    found: &mut Found,
+) -> Result<UidSet, CommandError> {
+    let mut open = Vec::new();
     if candidates.is_empty() {
-        return Ok((found, UidSet::new()));
+        return Ok(UidSet::new());
     }
     let (meta, account) = (&ctx.services.meta, &ctx.account()?.handle);
     let (mailbox, at) = (ctx.selected()?.key.mailbox, ctx.read_at()?);
@@ -150,7 +177,7 @@ async fn by_rows(ctx: &Ctx, key: &Key, candidates: &UidSet) -> Result<(Found, Ui
             }
         }
     }
-    Ok((found, open.into_iter().collect()))
+    Ok(open.into_iter().collect())
 }
 
 /// Reads summaries, and bodies where these do not decide.

@@ -20,6 +20,72 @@ fn set(runs: &[(u32, u32)]) -> UidSet {
     UidSet::from_runs(runs.iter().map(|(first, last)| (uid(*first), uid(*last))))
 }
 
+#[test]
+fn pages_have_each_uid_once() {
+    let runs: &[&[(u32, u32)]] = &[
+        &[],
+        &[(1, 1)],
+        &[(63, 64)],
+        &[(1, 3), (5, 5), (60, 200), (255, 255), (257, 320)],
+        &[(u32::MAX - 70, u32::MAX - 2), (u32::MAX, u32::MAX)],
+    ];
+    for uids in runs.iter().map(|runs| set(runs)) {
+        let pages: Vec<_> = pages(&uids).collect();
+        assert!(pages.iter().all(|(_, bits)| *bits != 0) && pages.is_sorted_by(|one, next| one.0 < next.0));
+        assert_eq!(pages.iter().flat_map(|(number, bits)| uids_of(*number, *bits)).collect::<UidSet>(), uids);
+    }
+}
+
+/// With a subject that tells its number; 5 is damaged, and 6 has more of a field than summaries keep.
+fn letter(number: u32) -> MessageRead {
+    let references = "<x@y> ".repeat(if number == 6 { 1_000 } else { 1 });
+    let header = format!("Subject: no. {number};\r\nReferences: {references}\r\n\r\n");
+    let summary = buzon_message::summary::Summary::of(header.as_bytes()).encode();
+    let summary = if number == 5 { Bytes::from_static(b"\xff\xff") } else { summary };
+    MessageRead { summary: Some(summary), ..message(number, false) }
+}
+
+#[tokio::test]
+async fn headers_are_searched_as_far_as_summaries_are_here() {
+    let cache = SummaryCache::new(1 << 20, &global::meter("test"));
+    let mut letters: Vec<_> = (1..=70).map(letter).collect();
+    cache.complete(KEY, &mut letters).await;
+    let search = async |name: &str, text: &str| {
+        let needle = buzon_message::search::Needle::new(text);
+        let HeaderMatches { found, open } = cache.search_header(KEY, &set(&[(2, 130)]), name, &needle).await;
+        (found, open)
+    };
+    let rest = [(5, 5), (71, 130)];
+    for _ in 0..2 {
+        assert_eq!(search("SUBJECT", "no. 7").await, (set(&[(7, 7), (70, 70)]), set(&rest)));
+        assert_eq!(search("subject", "NO. 1;").await, (set(&[]), set(&rest)), "1 was not asked about");
+        assert_eq!(search("Subject", "").await, (set(&[(2, 4), (6, 70)]), set(&rest)));
+        let (found, open) = search("references", "x@y").await;
+        assert_eq!((found, open), (set(&[(2, 4), (7, 70)]), set(&[(5, 6), (71, 130)])));
+        assert_eq!(search("x-own", "x").await, (set(&[]), set(&[(2, 130)])));
+    }
+    cache.complete(KEY, &mut [letter(77)]).await;
+    let known = (set(&[(7, 7), (70, 70), (77, 77)]), set(&[(5, 5), (71, 76), (78, 130)]));
+    assert_eq!(search("subject", "no. 7").await, known);
+    let other = MailboxKey { mailbox: MailboxId(3), ..KEY };
+    let needle = buzon_message::search::Needle::new("no");
+    assert_eq!(cache.search_header(other, &set(&[(1, 9)]), "subject", &needle).await.open, set(&[(1, 9)]));
+}
+
+#[tokio::test]
+async fn fields_stay_within_their_share() {
+    let cache = SummaryCache::new(64 << 10, &global::meter("test"));
+    let needle = buzon_message::search::Needle::new("no");
+    for first in (1..6_400).step_by(64) {
+        cache.complete(KEY, &mut (first..first + 64).map(letter).collect::<Vec<_>>()).await;
+        cache.search_header(KEY, &set(&[(first, first + 63)]), "subject", &needle).await;
+    }
+    cache.fields.run_pending_tasks().await;
+    cache.pages.run_pending_tasks().await;
+    assert!(cache.fields.weighted_size() <= 8 << 10 && cache.pages.weighted_size() <= 56 << 10);
+    assert!(cache.fields.entry_count() > 0);
+}
+
 fn text(number: u32) -> Bytes {
     Bytes::from(format!("{number}").repeat(number as usize % 5))
 }

@@ -44,6 +44,7 @@ pub(super) struct MemoryMeta {
     events: broadcast::Sender<(AccountId, EventKind)>,
     down: AtomicBool,
     lists: AtomicU64,
+    fetches: AtomicU64,
     summaries: AtomicU64,
     claims: watch::Sender<Claims>,
 }
@@ -78,6 +79,7 @@ impl MemoryMeta {
             events: broadcast::channel(1024).0,
             down: AtomicBool::new(false),
             lists: AtomicU64::new(0),
+            fetches: AtomicU64::new(0),
             summaries: AtomicU64::new(0),
             claims: watch::Sender::default(),
         })
@@ -141,6 +143,11 @@ impl MemoryMeta {
     /// Summaries that were asked for and there.
     pub(super) fn summaries(&self) -> u64 {
         self.summaries.load(Ordering::SeqCst)
+    }
+
+    /// How often messages were asked for.
+    pub(super) fn fetches(&self) -> u64 {
+        self.fetches.load(Ordering::SeqCst)
     }
 
     /// How often all mailboxes were listed.
@@ -322,6 +329,7 @@ impl MetaApi for MemoryMeta {
         columns: Columns,
         _: ReadAt,
     ) -> Result<Messages, MetaError> {
+        self.fetches.fetch_add(1, Ordering::SeqCst);
         let key = of.mailbox(mailbox);
         let found = self.read(of, |rows, _| {
             let summary = |uid| columns.summaries.contains(uid).then(|| rows.summaries[&(key, uid)].clone());

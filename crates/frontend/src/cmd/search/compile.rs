@@ -43,7 +43,7 @@ pub(super) enum Stage {
 }
 
 /// A key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Key {
     All,
     And(Vec<Key>),
@@ -148,69 +148,98 @@ pub(super) async fn compile(
     if let Some(charset) = charset {
         needle(Some(charset), b"")?; // an unknown one is refused though no text may come
     }
-    let mut compiler = Compiler { charset, selected, present: selected.present(), kept_runs: 0 };
+    let sets = Sets { present: selected.present() };
+    let mut compiler = Compiler { charset, selected, sets, kept_runs: 0 };
     compiler.all_of(keys).await
+}
+
+/// Sets of messages instead of keys, wherever these come to one.
+pub(super) struct Sets {
+    /// The messages that are searched: a set stands for those of them that it holds.
+    pub(super) present: UidSet,
+}
+
+impl Sets {
+    pub(super) fn either(&self, one: Key, two: Key) -> Key {
+        match (one, two) {
+            (Key::All, _) | (_, Key::All) => Key::All,
+            (Key::In(one), Key::In(two)) => {
+                let neither = self.present.difference(&one).difference(&two);
+                Key::In(self.present.difference(&neither))
+            }
+            (one, two) => Key::Or(Box::new((one, two))),
+        }
+    }
+
+    pub(super) fn not(&self, key: Key) -> Key {
+        match key {
+            Key::All => Key::In(UidSet::new()),
+            Key::In(uids) => Key::In(self.present.difference(&uids)),
+            key => Key::Not(Box::new(key)),
+        }
+    }
+}
+
+/// Keys that must all be fulfilled.
+#[derive(Default)]
+pub(super) struct All {
+    among: Option<UidSet>,
+    others: Vec<Key>,
+}
+
+impl All {
+    pub(super) fn add(&mut self, key: Key) {
+        match key {
+            Key::All => {}
+            Key::In(uids) => {
+                self.among = Some(match self.among.take() {
+                    Some(among) => among.intersection(&uids),
+                    None => uids,
+                });
+            }
+            other => self.others.push(other),
+        }
+    }
+
+    pub(super) fn into_key(self) -> Key {
+        let Self { among, mut others } = self;
+        match among {
+            None if others.is_empty() => Key::All,
+            None => Key::And(others),
+            Some(among) if others.is_empty() => Key::In(among),
+            Some(among) => {
+                others.insert(0, Key::In(among));
+                Key::And(others)
+            }
+        }
+    }
 }
 
 struct Compiler<'a> {
     charset: Option<&'a str>,
     selected: &'a Selected,
-    /// The messages that are searched: a set stands for those of them that it holds.
-    present: UidSet,
+    sets: Sets,
     /// In the sets that stay.
     kept_runs: usize,
 }
 
 impl Compiler<'_> {
     async fn all_of(&mut self, keys: &[SearchKey]) -> Result<Key, CommandError> {
-        let (mut among, mut others) = (None::<UidSet>, Vec::new());
+        let mut all = All::default();
         for key in keys {
-            match self.key(key).await? {
-                Key::All => {}
-                Key::In(uids) => {
-                    among = Some(match among {
-                        Some(among) => among.intersection(&uids),
-                        None => uids,
-                    });
-                }
-                other => others.push(other),
-            }
+            all.add(self.key(key).await?);
         }
-        Ok(match among {
-            None if others.is_empty() => Key::All,
-            None => Key::And(others),
-            Some(among) if others.is_empty() => Key::In(among),
-            Some(among) => {
-                others.insert(0, self.keep(Key::In(among))?);
-                Key::And(others)
-            }
-        })
+        self.keep(all.into_key())
     }
 
-    fn either(&mut self, one: Key, two: Key) -> Result<Key, CommandError> {
-        Ok(match (one, two) {
-            (Key::All, _) | (_, Key::All) => Key::All,
-            (Key::In(one), Key::In(two)) => {
-                let neither = self.present.difference(&one).difference(&two);
-                Key::In(self.present.difference(&neither))
-            }
-            (one, two) => Key::Or(Box::new((self.keep(one)?, self.keep(two)?))),
-        })
-    }
-
-    fn not(&self, key: Key) -> Key {
-        match key {
-            Key::All => Key::In(UidSet::new()),
-            Key::In(uids) => Key::In(self.present.difference(&uids)),
-            key => not(key),
-        }
-    }
-
-    /// A set that stands beside other keys.
+    /// Counts the sets that stand beside other keys.
     fn keep(&mut self, key: Key) -> Result<Key, CommandError> {
-        if let Key::In(uids) = &key {
-            self.kept_runs += uids.run_count();
-        }
+        let runs = |key: &Key| if let Key::In(uids) = key { uids.run_count() } else { 0 };
+        self.kept_runs += match &key {
+            Key::And(keys) => keys.iter().map(runs).sum(),
+            Key::Or(both) => runs(&both.0) + runs(&both.1),
+            _ => 0,
+        };
         if self.kept_runs > RUNS_MAX {
             return Err(CommandError::no(Code::Limit, "too many sets in one search"));
         }
@@ -218,8 +247,8 @@ impl Compiler<'_> {
     }
 
     async fn set(&mut self, uids: UidSet) -> Key {
-        let uids = self.present.intersection(&uids);
-        if self.present.run_count() + uids.run_count() > RUNS_TOGETHER_MAX {
+        let uids = self.sets.present.intersection(&uids);
+        if self.sets.present.run_count() + uids.run_count() > RUNS_TOGETHER_MAX {
             tokio::task::yield_now().await;
         }
         Key::In(uids)
@@ -235,22 +264,22 @@ impl Compiler<'_> {
             SearchKey::And(keys) => self.all_of(keys).await?,
             SearchKey::Not(key) => {
                 let key = self.key(key).await?;
-                self.not(key)
+                self.sets.not(key)
             }
             SearchKey::Or(both) => {
                 let (one, two) = (self.key(&both.0).await?, self.key(&both.1).await?);
-                self.either(one, two)?
+                self.keep(self.sets.either(one, two))?
             }
             SearchKey::Sequence(set) => self.set(self.selected.resolve(Numbering::Sequence, set)?).await,
             SearchKey::Uid(set) => self.set(self.selected.resolve(Numbering::Uid, set)?).await,
             SearchKey::Recent => self.set(self.selected.recent_uids()).await,
             SearchKey::Old => {
                 let recent = self.set(self.selected.recent_uids()).await;
-                self.not(recent)
+                self.sets.not(recent)
             }
             SearchKey::New => {
                 let recent = self.set(self.selected.recent_uids()).await;
-                Key::And(vec![self.keep(recent)?, not(Key::Has(SystemFlags::SEEN))])
+                self.keep(Key::And(vec![recent, not(Key::Has(SystemFlags::SEEN))]))?
             }
             other => self.of_message(other)?,
         })
@@ -262,7 +291,7 @@ impl Compiler<'_> {
             SearchKey::Has(flags) => Key::Has(*flags),
             SearchKey::HasNot(flags) => not(Key::Has(*flags)),
             SearchKey::Keyword(keyword) => self.keyword(keyword),
-            SearchKey::NotKeyword(keyword) => self.not(self.keyword(keyword)),
+            SearchKey::NotKeyword(keyword) => self.sets.not(self.keyword(keyword)),
             SearchKey::Date(DateField::Internal, test, date) => Key::Internal(*test, day(*date)),
             SearchKey::Date(DateField::Sent, test, date) => Key::Sent(*test, day(*date)),
             SearchKey::Older(seconds) => Key::NotAfter(now().saturating_sub(i64::from(*seconds))),

@@ -62,8 +62,16 @@ async fn keys_find_what_they_mean() {
         ("UNKEYWORD other 2", "2"),
         ("OR KEYWORD other HEADER X-Odd here", "2"),
         ("NOT HEADER X-Odd here BODY hello", "1 3"),
+        ("NOT (OR FROM ana SUBJECT plan)", ""),
+        ("OR (FROM ana SEEN) SUBJECT plan", "1 2"),
+        ("NOT FROM bea NOT SUBJECT third", "1"),
+        ("FROM ana BODY again", "3"),
+        ("FROM ana HEADER X-Odd here", ""),
+        ("UNSEEN NOT SUBJECT plan", "3"),
+        ("SUBJECT \"\" HEADER Bcc \"\"", ""),
     ];
-    for (keys, expected) in cases {
+    // The second time what summaries hold of headers is known.
+    for (keys, expected) in cases.into_iter().chain(cases) {
         line.send(&format!("s SEARCH {keys}")).await;
         let lines = line.until_tagged("s").await;
         let expected =
@@ -73,6 +81,36 @@ async fn keys_find_what_they_mean() {
         }
         assert_eq!(lines, [expected, "s OK Done".to_owned()], "{keys}");
     }
+}
+
+/// Nothing is read for it, and what came since is found, too.
+#[tokio::test]
+async fn headers_that_were_searched_before_are_known() {
+    let server = Server::start();
+    let mut line = filled(&server).await;
+    line.command("c", "SEARCH FROM nobody").await;
+    line.command("d", "SEARCH FROM nobody").await;
+    let fetches = server.meta.fetches();
+    for (keys, expected) in
+        [("FROM ana", " 1 3"), ("NOT (OR SUBJECT plan SUBJECT third)", " 1"), ("CC x", "")]
+    {
+        assert_eq!(line.command("s", &format!("SEARCH {keys}")).await[0], format!("* SEARCH{expected}"));
+    }
+    assert_eq!(server.meta.fetches(), fetches);
+    assert_eq!(line.command("e", "SEARCH FROM ana UNSEEN").await[0], "* SEARCH 3");
+    assert_eq!(line.command("f", "SEARCH FROM ana MODSEQ 1").await[1], "* SEARCH 1 3 (MODSEQ 4)");
+    line.command("g", "APPEND INBOX {35+}\r\nFrom: ana@example.com\r\nX-Odd: x\r\n\r\n").await;
+    line.command("h", "NOOP").await;
+    let summaries = server.meta.summaries();
+    for (keys, expected) in [
+        ("FROM ana", " 1 3 4"),
+        ("NOT FROM ana", " 2"),
+        ("OR FROM bea SUBJECT third", " 2 3"),
+        ("HEADER X-Odd \"\"", " 2 4"),
+    ] {
+        assert_eq!(line.command("s", &format!("SEARCH {keys}")).await[0], format!("* SEARCH{expected}"));
+    }
+    assert_eq!(server.meta.summaries(), summaries + 1, "that of the new one");
 }
 
 #[tokio::test]
