@@ -279,6 +279,7 @@ impl Group {
         let metrics = self.raft.metrics().borrow_watched().clone();
         let nodes = metrics.membership_config.nodes();
         let leads = metrics.current_leader == Some(metrics.id);
+        let applied = *self.machine.applied().borrow();
         GroupStatus {
             is_running: metrics.running_state.is_ok(),
             term: metrics.current_term,
@@ -286,8 +287,8 @@ impl Group {
             leads,
             majority_heard: if leads { self.majority_heard(&metrics) } else { None },
             last: position(metrics.last_log_index),
-            applied: *self.machine.applied().borrow(),
-            rows: self.machine.rows_at(),
+            applied,
+            rows: self.machine.rows_at().min(applied),
             purged: position(metrics.purged.map(|id| id.index)),
             proposals: self.queue.taken(),
             rests: self.pulse.rests(),

@@ -26,6 +26,8 @@ use crate::{digest, export, read, snapshot, write};
 
 /// Reading a mailbox of so many messages takes some 15 ms, which is worth more connections.
 const LARGE_MESSAGES: u32 = 20_000;
+/// Room is made at once for no more rows, whatever a counter says.
+const ROOM_ROWS_MAX: u32 = 1 << 20;
 /// Parts that are read at one time: other readers have the database too.
 const PARTS_MAX: usize = 3;
 
@@ -109,7 +111,7 @@ impl<D: Database> Store<D> {
         (uids, messages): (RangeInclusive<Uid>, u32),
     ) -> Result<Option<Vec<MessageRow>>, StoreError> {
         let parts = std::thread::available_parallelism().map_or(1, NonZero::get).min(PARTS_MAX);
-        let about = messages as usize / parts;
+        let about = messages.min(uids.end().get() - uids.start().get()).min(ROOM_ROWS_MAX) as usize / parts;
         let read = pieces(&uids, parts).map(|uids| async move {
             let mut session = self.database.read().await?;
             let head = read::known_head(&mut session, group).await?;

@@ -29,7 +29,7 @@ use session::SqliteSession;
 const READERS_MAX: u32 = 4;
 /// Those that are made ready at once: reading the schema takes each a millisecond or two, and the first after a start are in a
 /// hurry.
-const READERS_READY: usize = 2;
+const READERS_READY: u32 = 2;
 
 /// The store in a file.
 pub type SqliteStore = Store<Sqlite>;
@@ -96,26 +96,12 @@ impl Sqlite {
         let writer = Arc::new(Pool::new(options.path.clone(), 1, connect_writer));
         writer.keep(migrated);
         let readers = Arc::new(Pool::new(options.path.clone(), READERS_MAX, connect));
-        tokio::spawn(make_ready(Arc::clone(&readers)));
+        tokio::spawn(Pool::make_ready(Arc::downgrade(&readers), READERS_READY));
         let durable = Arc::new(Mutex::new(durable::Durable::default()));
         let disk = disk::Disk::default();
         let known = (Arc::clone(&durable), disk.clone());
         let checkpoint = checkpoint::Checkpoint::new(options, Arc::clone(&writer), known);
         Ok(Self { writer, readers, checkpoint: Arc::new(checkpoint), disk, durable })
-    }
-}
-
-/// Whoever needs a connection that could not be made is told then.
-async fn make_ready(readers: Arc<Pool>) {
-    let mut leases = Vec::new();
-    for _ in 0..READERS_READY {
-        leases.extend(readers.acquire().await.ok());
-    }
-    for lease in leases {
-        let read = |connection: &mut rusqlite::Connection| {
-            connection.query_row("SELECT count(*) FROM node", [], |_| Ok(())).map_err(StoreError::from)
-        };
-        let _unready = lease.with(read).await;
     }
 }
 

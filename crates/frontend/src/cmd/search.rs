@@ -107,22 +107,24 @@ fn saved(found: &UidSet, returns: SearchReturn) -> UidSet {
 }
 
 async fn search(ctx: &mut Ctx, body: &Search, until: Instant) -> Result<(UidSet, Found), CommandError> {
-    let key = Arc::new(compile(&body.keys, body.charset.as_deref(), ctx.selected()?).await?);
+    let key = compile(&body.keys, body.charset.as_deref(), ctx.selected()?).await?;
     // MODSEQ switches CONDSTORE on (RFC 7162 §3.1).
     let modseq_asked = compile::asks_modseq(&body.keys);
     if modseq_asked {
         ctx.enable_condstore();
     }
-    let mut left = Left { key, open: ctx.selected()?.present(), found: Found::default() };
-    left.by_rows(ctx, modseq_asked).await?;
-    if left.key.stage() >= Stage::Summary && !left.open.is_empty() {
-        let decided = headers::decide(ctx, &left.key, &left.open).await?;
-        if let Some(key) = decided {
-            left.key = Arc::new(key);
-            left.by_rows(ctx, modseq_asked).await?;
-        }
+    let candidates = key.narrow(&ctx.selected()?.present());
+    if key.stage() == Stage::View && !modseq_asked {
+        return Ok((candidates, Found::default()));
     }
-    let Left { key, open, mut found } = left;
+    let mut found = Found::default();
+    let mut open = by_rows(ctx, &key, candidates, &mut found).await?;
+    let (key, has_decided) = headers::decide(ctx, key, &open).await?;
+    if has_decided {
+        // Fields tell of messages that may be gone by now: those that are found are asked for.
+        open = by_rows(ctx, &key, key.narrow(&open), &mut found).await?;
+    }
+    let key = Arc::new(key);
     for part in open.chunks(SUMMARIES_TOGETHER_MAX) {
         by_contents(ctx, &key, &part, until, &mut found).await?;
     }
@@ -130,40 +132,20 @@ async fn search(ctx: &mut Ctx, body: &Search, until: Instant) -> Result<(UidSet,
     Ok((uids, found))
 }
 
-/// What is still to be decided.
-struct Left {
-    key: Arc<Key>,
-    open: UidSet,
-    found: Found,
-}
-
-impl Left {
-    /// By sets, and by index rows where these may decide something.
-    async fn by_rows(&mut self, ctx: &Ctx, modseq_asked: bool) -> Result<(), CommandError> {
-        self.open = self.key.narrow(&self.open);
-        if self.key.stage() == Stage::View && !modseq_asked {
-            self.found.uids.extend(std::mem::take(&mut self.open).iter());
-        } else if self.key.stage() <= Stage::Row || self.key.asks_rows() {
-            self.open = by_rows(ctx, &self.key, &self.open, &mut self.found).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Goes through the index; returns what only more can decide.
+/// Goes through the index, if that may decide something; returns what only more can decide.
 async fn by_rows(
     ctx: &Ctx,
     key: &Key,
-    candidates: &UidSet,
+    candidates: UidSet,
     found: &mut Found,
 ) -> Result<UidSet, CommandError> {
     let mut open = Vec::new();
-    if candidates.is_empty() {
-        return Ok(UidSet::new());
+    if candidates.is_empty() || (key.stage() > Stage::Row && !key.asks_rows()) {
+        return Ok(candidates);
     }
     let (meta, account) = (&ctx.services.meta, &ctx.account()?.handle);
     let (mailbox, at) = (ctx.selected()?.key.mailbox, ctx.read_at()?);
-    let mut chunks = meta.fetch(account, mailbox, candidates, Columns::default(), at).await?;
+    let mut chunks = meta.fetch(account, mailbox, &candidates, Columns::default(), at).await?;
     while let Some(chunk) = chunks.next().await {
         for (at, message) in chunk?.into_iter().enumerate() {
             if at % ROWS_TOGETHER_MAX == ROWS_TOGETHER_MAX - 1 {

@@ -10,8 +10,26 @@ use buzon_types::uid_set::UidSet;
 
 use super::{Page, SummaryCache, pages, places_of, uids_of};
 
-/// Pages that are looked through before other sessions of the thread get their turn: some microseconds.
-const PAGES_TOGETHER_MAX: usize = 64;
+/// Bytes that are looked through before other sessions of the thread get their turn: a tenth of a millisecond or so.
+const BYTES_TOGETHER_MAX: usize = 1 << 20;
+/// A page counts for so many more.
+const PAGE_BYTES: usize = 1 << 10;
+
+/// What was looked through since others had their turn.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    bytes: usize,
+}
+
+impl Turn {
+    async fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if self.bytes > BYTES_TOGETHER_MAX {
+            self.bytes = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
 
 /// What is known of a header key without reading anything.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -68,19 +86,17 @@ impl SummaryCache {
         &self,
         key: MailboxKey,
         uids: &UidSet,
-        name: &str,
-        needle: &Needle,
+        (name, needle): (&str, &Needle),
+        turn: &mut Turn,
     ) -> HeaderMatches {
         let mut matches = HeaderMatches::default();
         let Some(number) = Searched::field_number(name.as_bytes()) else {
             matches.open = uids.clone();
             return matches;
         };
-        for (at, (page, wanted)) in pages(uids).enumerate() {
-            if at % PAGES_TOGETHER_MAX == PAGES_TOGETHER_MAX - 1 {
-                tokio::task::yield_now().await;
-            }
+        for (page, wanted) in pages(uids) {
             let field = self.field((key, page, number), wanted, name).await;
+            turn.add(PAGE_BYTES + field.bytes()).await;
             let found = wanted & field.matching(needle);
             uids_of(page, found).for_each(|uid| matches.found.push(uid));
             uids_of(page, wanted & !field.told).for_each(|uid| matches.open.push(uid));

@@ -52,7 +52,8 @@ async fn headers_are_searched_as_far_as_summaries_are_here() {
     cache.complete(KEY, &mut letters).await;
     let search = async |name: &str, text: &str| {
         let needle = buzon_message::search::Needle::new(text);
-        let HeaderMatches { found, open } = cache.search_header(KEY, &set(&[(2, 130)]), name, &needle).await;
+        let HeaderMatches { found, open } =
+            cache.search_header(KEY, &set(&[(2, 130)]), (name, &needle), &mut Turn::default()).await;
         (found, open)
     };
     let rest = [(5, 5), (71, 130)];
@@ -69,7 +70,25 @@ async fn headers_are_searched_as_far_as_summaries_are_here() {
     assert_eq!(search("subject", "no. 7").await, known);
     let other = MailboxKey { mailbox: MailboxId(3), ..KEY };
     let needle = buzon_message::search::Needle::new("no");
-    assert_eq!(cache.search_header(other, &set(&[(1, 9)]), "subject", &needle).await.open, set(&[(1, 9)]));
+    let elsewhere =
+        cache.search_header(other, &set(&[(1, 9)]), ("subject", &needle), &mut Turn::default()).await;
+    assert_eq!(elsewhere.open, set(&[(1, 9)]));
+}
+
+#[tokio::test]
+async fn others_get_their_turn_however_many_searches_there_are() {
+    use futures::FutureExt;
+    let cache = SummaryCache::new(1 << 20, &global::meter("test"));
+    cache.complete(KEY, &mut (1..=70).map(letter).collect::<Vec<_>>()).await;
+    let (uids, needle) = (set(&[(1, 70)]), buzon_message::search::Needle::new("no"));
+    cache.search_header(KEY, &uids, ("subject", &needle), &mut Turn::default()).await;
+    let mut turn = Turn::default();
+    let mut waits = 0;
+    for _ in 0..1_000 {
+        let search = cache.search_header(KEY, &uids, ("subject", &needle), &mut turn);
+        waits += u32::from(search.now_or_never().is_none());
+    }
+    assert!((2..100).contains(&waits), "{waits}");
 }
 
 #[tokio::test]
@@ -78,7 +97,9 @@ async fn fields_stay_within_their_share() {
     let needle = buzon_message::search::Needle::new("no");
     for first in (1..6_400).step_by(64) {
         cache.complete(KEY, &mut (first..first + 64).map(letter).collect::<Vec<_>>()).await;
-        cache.search_header(KEY, &set(&[(first, first + 63)]), "subject", &needle).await;
+        cache
+            .search_header(KEY, &set(&[(first, first + 63)]), ("subject", &needle), &mut Turn::default())
+            .await;
     }
     cache.fields.run_pending_tasks().await;
     cache.pages.run_pending_tasks().await;

@@ -1,7 +1,7 @@
 //! Connections, each for one user at a time, who works with it on a thread that may block.
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -78,6 +78,27 @@ impl Pool {
     /// One that is open already.
     pub(super) fn keep(&self, connection: Connection) {
         self.idle.put(connection);
+    }
+
+    /// Makes so many that have read the schema. Whoever needs one that could not be made is told then.
+    pub(super) async fn make_ready(pool: Weak<Self>, connections: u32) {
+        let Some(permit) = pool.upgrade().map(|pool| Arc::clone(&pool.free).acquire_many_owned(connections))
+        else {
+            return;
+        };
+        let Ok(permit) = permit.await else { return };
+        let make = move || {
+            // It may be closed as soon as this is gone.
+            let _permit = permit;
+            for _ in 0..connections {
+                let Some(pool) = pool.upgrade() else { break };
+                let connection = (pool.connect)(&pool.path)?;
+                connection.query_row("SELECT count(*) FROM node", [], |_| Ok(()))?;
+                pool.keep(connection);
+            }
+            Ok(())
+        };
+        let _unready = blocking(make).await;
     }
 
     /// The next connection that is free.

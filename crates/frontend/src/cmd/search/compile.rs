@@ -43,7 +43,7 @@ pub(super) enum Stage {
 }
 
 /// A key.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Key {
     All,
     And(Vec<Key>),
@@ -109,6 +109,7 @@ impl Key {
             Self::And(keys) => keys.iter().map(Self::leaves).sum(),
             Self::Or(both) => both.0.leaves() + both.1.leaves(),
             Self::Not(key) => key.leaves(),
+            Self::In(_) => 0,
             _ => 1,
         }
     }
@@ -148,35 +149,28 @@ pub(super) async fn compile(
     if let Some(charset) = charset {
         needle(Some(charset), b"")?; // an unknown one is refused though no text may come
     }
-    let sets = Sets { present: selected.present() };
-    let mut compiler = Compiler { charset, selected, sets, kept_runs: 0 };
+    let mut compiler = Compiler { charset, selected, present: selected.present(), kept_runs: 0 };
     compiler.all_of(keys).await
 }
 
-/// Sets of messages instead of keys, wherever these come to one.
-pub(super) struct Sets {
-    /// The messages that are searched: a set stands for those of them that it holds.
-    pub(super) present: UidSet,
+/// One of two keys, as a set of those that are searched if it comes to one.
+pub(super) fn either(one: Key, two: Key, present: &UidSet) -> Key {
+    match (one, two) {
+        (Key::All, _) | (_, Key::All) => Key::All,
+        (Key::In(one), Key::In(two)) => {
+            let neither = present.difference(&one).difference(&two);
+            Key::In(present.difference(&neither))
+        }
+        (one, two) => Key::Or(Box::new((one, two))),
+    }
 }
 
-impl Sets {
-    pub(super) fn either(&self, one: Key, two: Key) -> Key {
-        match (one, two) {
-            (Key::All, _) | (_, Key::All) => Key::All,
-            (Key::In(one), Key::In(two)) => {
-                let neither = self.present.difference(&one).difference(&two);
-                Key::In(self.present.difference(&neither))
-            }
-            (one, two) => Key::Or(Box::new((one, two))),
-        }
-    }
-
-    pub(super) fn not(&self, key: Key) -> Key {
-        match key {
-            Key::All => Key::In(UidSet::new()),
-            Key::In(uids) => Key::In(self.present.difference(&uids)),
-            key => Key::Not(Box::new(key)),
-        }
+/// What does not fulfil a key, as a set of those that are searched if it comes to one.
+pub(super) fn negate(key: Key, present: &UidSet) -> Key {
+    match key {
+        Key::All => Key::In(UidSet::new()),
+        Key::In(uids) => Key::In(present.difference(&uids)),
+        key => not(key),
     }
 }
 
@@ -218,7 +212,8 @@ impl All {
 struct Compiler<'a> {
     charset: Option<&'a str>,
     selected: &'a Selected,
-    sets: Sets,
+    /// The messages that are searched: a set stands for those of them that it holds.
+    present: UidSet,
     /// In the sets that stay.
     kept_runs: usize,
 }
@@ -247,8 +242,8 @@ impl Compiler<'_> {
     }
 
     async fn set(&mut self, uids: UidSet) -> Key {
-        let uids = self.sets.present.intersection(&uids);
-        if self.sets.present.run_count() + uids.run_count() > RUNS_TOGETHER_MAX {
+        let uids = self.present.intersection(&uids);
+        if self.present.run_count() + uids.run_count() > RUNS_TOGETHER_MAX {
             tokio::task::yield_now().await;
         }
         Key::In(uids)
@@ -264,18 +259,18 @@ impl Compiler<'_> {
             SearchKey::And(keys) => self.all_of(keys).await?,
             SearchKey::Not(key) => {
                 let key = self.key(key).await?;
-                self.sets.not(key)
+                negate(key, &self.present)
             }
             SearchKey::Or(both) => {
                 let (one, two) = (self.key(&both.0).await?, self.key(&both.1).await?);
-                self.keep(self.sets.either(one, two))?
+                self.keep(either(one, two, &self.present))?
             }
             SearchKey::Sequence(set) => self.set(self.selected.resolve(Numbering::Sequence, set)?).await,
             SearchKey::Uid(set) => self.set(self.selected.resolve(Numbering::Uid, set)?).await,
             SearchKey::Recent => self.set(self.selected.recent_uids()).await,
             SearchKey::Old => {
                 let recent = self.set(self.selected.recent_uids()).await;
-                self.sets.not(recent)
+                negate(recent, &self.present)
             }
             SearchKey::New => {
                 let recent = self.set(self.selected.recent_uids()).await;
@@ -291,7 +286,7 @@ impl Compiler<'_> {
             SearchKey::Has(flags) => Key::Has(*flags),
             SearchKey::HasNot(flags) => not(Key::Has(*flags)),
             SearchKey::Keyword(keyword) => self.keyword(keyword),
-            SearchKey::NotKeyword(keyword) => self.sets.not(self.keyword(keyword)),
+            SearchKey::NotKeyword(keyword) => negate(self.keyword(keyword), &self.present),
             SearchKey::Date(DateField::Internal, test, date) => Key::Internal(*test, day(*date)),
             SearchKey::Date(DateField::Sent, test, date) => Key::Sent(*test, day(*date)),
             SearchKey::Older(seconds) => Key::NotAfter(now().saturating_sub(i64::from(*seconds))),

@@ -1,81 +1,105 @@
 //! Header keys that the fields of cached summaries decide: they become sets, and what is not found is never read.
 
-use buzon_message::search::Needle;
-use buzon_types::uid_set::UidSet;
+use std::borrow::Cow;
 
-use super::compile::{All, Key, Sets};
+use buzon_message::search::Needle;
+use buzon_types::id::MailboxKey;
+use buzon_types::uid_set::UidSet;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::compile::{All, Key, either, negate};
 use crate::ctx::Ctx;
 use crate::rescue::CommandError;
-use crate::summaries::HeaderMatches;
+use crate::summaries::{HeaderMatches, SummaryCache, Turn};
 
-/// Runs of all sets together, those of the messages that are searched counted for each key: working with so many takes
-/// some milliseconds. Keys beyond are decided message by message.
+/// Runs of all sets together that stand beside other keys. Header keys beyond are decided message by message.
 const RUNS_MAX: usize = 200_000;
+/// Others get their turn after a set of so many runs was worked on.
+const RUNS_TOGETHER_MAX: usize = 1_000;
 
-/// The keys, with sets for as much as is known of `among`, which are the messages that are still searched. `None` if nothing
-/// is.
-pub(super) async fn decide(ctx: &Ctx, key: &Key, among: &UidSet) -> Result<Option<Key>, CommandError> {
-    let mut leaves = Vec::new();
-    collect(key, &mut leaves);
-    let mailbox = ctx.selected()?.key;
-    let (mut told, mut runs) = (Vec::with_capacity(leaves.len()), 0);
-    for (name, needle) in leaves {
-        runs += among.run_count();
-        if runs > RUNS_MAX {
-            break;
-        }
-        let matches = ctx.services.summaries.search_header(mailbox, among, name, needle).await;
-        runs += matches.found.run_count() + matches.open.run_count();
-        told.push(matches);
-    }
-    if told.iter().all(|matches| matches.open == *among) {
-        return Ok(None);
-    }
-    let mut deciding = Deciding { told: told.into_iter(), sets: Sets { present: among.clone() } };
-    Ok(Some(deciding.key(key)))
+/// The key, with sets for as much as is known of `among`, which are the messages that are still searched; and whether that
+/// is anything.
+pub(super) async fn decide(ctx: &Ctx, key: Key, among: &UidSet) -> Result<(Key, bool), CommandError> {
+    let mut deciding = Deciding {
+        summaries: &ctx.services.summaries,
+        mailbox: ctx.selected()?.key,
+        turn: Turn::default(),
+        runs: 0,
+        has_decided: false,
+    };
+    let key = deciding.key(key, among).await;
+    Ok((key, deciding.has_decided))
 }
 
-/// In the order in which [`Deciding::key`] comes by them.
-fn collect<'a>(key: &'a Key, leaves: &mut Vec<(&'a str, &'a Needle)>) {
-    match key {
-        Key::And(keys) => keys.iter().for_each(|key| collect(key, leaves)),
-        Key::Or(both) => [&both.0, &both.1].into_iter().for_each(|key| collect(key, leaves)),
-        Key::Not(key) => collect(key, leaves),
-        Key::Header(name, needle) => leaves.push((name, needle)),
-        _ => {}
-    }
+struct Deciding<'a> {
+    summaries: &'a SummaryCache,
+    mailbox: MailboxKey,
+    turn: Turn,
+    /// In the sets that came of keys so far.
+    runs: usize,
+    has_decided: bool,
 }
 
-struct Deciding {
-    told: std::vec::IntoIter<HeaderMatches>,
-    sets: Sets,
-}
-
-impl Deciding {
-    fn key(&mut self, key: &Key) -> Key {
-        match key {
-            Key::And(keys) => {
-                let mut all = All::default();
-                keys.iter().for_each(|key| all.add(self.key(key)));
-                all.into_key()
-            }
-            Key::Or(both) => {
-                let (one, two) = (self.key(&both.0), self.key(&both.1));
-                self.sets.either(one, two)
-            }
-            Key::Not(key) => {
-                let key = self.key(key);
-                self.sets.not(key)
-            }
-            Key::Header(..) => match self.told.next() {
-                Some(HeaderMatches { found, open }) if open.is_empty() => Key::In(found),
-                Some(HeaderMatches { found, open }) => {
-                    let open = Key::And(vec![Key::In(open), key.clone()]);
-                    Key::Or(Box::new((Key::In(found), open)))
+impl Deciding<'_> {
+    /// Recursion is bounded as in compiling.
+    fn key<'k>(&'k mut self, key: Key, among: &'k UidSet) -> BoxFuture<'k, Key> {
+        async move {
+            match key {
+                Key::And(keys) => self.all(keys, among).await,
+                Key::Or(both) => {
+                    let (one, two) = *both;
+                    let (one, two) = (self.key(one, among).await, self.key(two, among).await);
+                    others_turn(among).await;
+                    either(one, two, among)
                 }
-                None => key.clone(),
-            },
-            other => other.clone(),
+                Key::Not(key) => {
+                    let key = self.key(*key, among).await;
+                    others_turn(among).await;
+                    negate(key, among)
+                }
+                Key::Header(name, needle) => self.header(name, needle, among).await,
+                other => other,
+            }
         }
+        .boxed()
+    }
+
+    /// What a key refuses the next ones do not look at.
+    async fn all(&mut self, keys: Vec<Key>, among: &UidSet) -> Key {
+        let (mut all, mut left) = (All::default(), Cow::Borrowed(among));
+        for key in keys {
+            let key = self.key(key, &left).await;
+            if let Key::In(uids) = &key {
+                others_turn(uids).await;
+                left = Cow::Owned(left.intersection(uids));
+            }
+            all.add(key);
+        }
+        all.into_key()
+    }
+
+    async fn header(&mut self, name: String, needle: Needle, among: &UidSet) -> Key {
+        if self.runs > RUNS_MAX {
+            return Key::Header(name, needle);
+        }
+        let known = self.summaries.search_header(self.mailbox, among, (&name, &needle), &mut self.turn).await;
+        let HeaderMatches { found, open } = known;
+        if open == *among {
+            return Key::Header(name, needle);
+        }
+        self.has_decided = true;
+        self.runs += found.run_count() + open.run_count();
+        if open.is_empty() {
+            return Key::In(found);
+        }
+        let open = Key::And(vec![Key::In(open), Key::Header(name, needle)]);
+        Key::Or(Box::new((Key::In(found), open)))
+    }
+}
+
+async fn others_turn(uids: &UidSet) {
+    if uids.run_count() > RUNS_TOGETHER_MAX {
+        tokio::task::yield_now().await;
     }
 }

@@ -83,20 +83,25 @@ async fn keys_find_what_they_mean() {
     }
 }
 
-/// Nothing is read for it, and what came since is found, too.
+/// No summary is read for it, of what is not found not even the row; and what came since is found, too.
 #[tokio::test]
 async fn headers_that_were_searched_before_are_known() {
     let server = Server::start();
     let mut line = filled(&server).await;
     line.command("c", "SEARCH FROM nobody").await;
     line.command("d", "SEARCH FROM nobody").await;
-    let fetches = server.meta.fetches();
-    for (keys, expected) in
-        [("FROM ana", " 1 3"), ("NOT (OR SUBJECT plan SUBJECT third)", " 1"), ("CC x", "")]
-    {
+    let (mut fetches, summaries) = (server.meta.fetches(), server.meta.summaries());
+    for (keys, expected, asked) in [
+        ("FROM ana", " 1 3", 1),
+        ("NOT (OR SUBJECT plan SUBJECT third)", " 1", 1),
+        ("CC x", "", 0),
+        ("FROM nobody HEADER X-Odd here", "", 0),
+        ("OR CC x FROM nobody", "", 0),
+    ] {
         assert_eq!(line.command("s", &format!("SEARCH {keys}")).await[0], format!("* SEARCH{expected}"));
+        fetches += asked;
+        assert_eq!((server.meta.fetches(), server.meta.summaries()), (fetches, summaries), "{keys}");
     }
-    assert_eq!(server.meta.fetches(), fetches);
     assert_eq!(line.command("e", "SEARCH FROM ana UNSEEN").await[0], "* SEARCH 3");
     assert_eq!(line.command("f", "SEARCH FROM ana MODSEQ 1").await[1], "* SEARCH 1 3 (MODSEQ 4)");
     line.command("g", "APPEND INBOX {35+}\r\nFrom: ana@example.com\r\nX-Odd: x\r\n\r\n").await;
@@ -111,6 +116,15 @@ async fn headers_that_were_searched_before_are_known() {
         assert_eq!(line.command("s", &format!("SEARCH {keys}")).await[0], format!("* SEARCH{expected}"));
     }
     assert_eq!(server.meta.summaries(), summaries + 1, "that of the new one");
+    // What another session expunged, and this one was not told of yet, is not found.
+    let mut other = server.log_in().await;
+    other.command("a", "SELECT INBOX").await;
+    other.command("b", "STORE 3 +FLAGS (\\Deleted)").await;
+    other.command("c", "EXPUNGE").await;
+    for (keys, expected) in [("FROM ana", " 1 4"), ("NOT FROM bea", " 1 4"), ("FROM ana BODY hello", " 1")] {
+        let lines = line.command("s", &format!("SEARCH {keys}")).await;
+        assert!(lines.contains(&format!("* SEARCH{expected}")), "{keys} {lines:?}");
+    }
 }
 
 #[tokio::test]
