@@ -1,8 +1,8 @@
 //! Summaries read lately: the next list of the same mailbox costs its rows alone.
 //!
 //! A message's summary never changes, and its UID is never another's (DESIGN promise 2), so nothing here is ever stale.
-//! What exists, and who may see it, its row says, which is always read; a search reads those of what it found. Kept in pages of 64 UIDs, of which each is one
-//! piece of memory: a lookup and an allocation for each message would cost more than they save.
+//! What exists, and who may see it, its row says, which is always read; a search reads those of what it found. Kept in
+//! pages of 64 UIDs, of which each is one piece of memory: a lookup and an allocation for each message would cost more than they save.
 //!
 //! Searches of a header field look through its values alone, page by page ([`fields`]): these lie beside each other.
 

@@ -111,7 +111,7 @@ impl SummaryCache {
             return known;
         }
         match self.pages.get(&(id.0, id.1)).await {
-            Some(page) if page.present & !known.seen != 0 => {
+            Some(page) if wanted & page.present & !known.seen != 0 => {
                 let field = Arc::new(Field::of(&page, name));
                 self.fields.insert(id, Arc::clone(&field)).await;
                 // 64 summaries were looked through, of 64 KiB each at worst.

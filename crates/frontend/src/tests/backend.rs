@@ -45,6 +45,7 @@ pub(super) struct MemoryMeta {
     down: AtomicBool,
     lists: AtomicU64,
     fetches: AtomicU64,
+    rows: AtomicU64,
     summaries: AtomicU64,
     claims: watch::Sender<Claims>,
 }
@@ -80,6 +81,7 @@ impl MemoryMeta {
             down: AtomicBool::new(false),
             lists: AtomicU64::new(0),
             fetches: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
             summaries: AtomicU64::new(0),
             claims: watch::Sender::default(),
         })
@@ -148,6 +150,11 @@ impl MemoryMeta {
     /// How often messages were asked for.
     pub(super) fn fetches(&self) -> u64 {
         self.fetches.load(Ordering::SeqCst)
+    }
+
+    /// Messages that were asked for and there.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows.load(Ordering::SeqCst)
     }
 
     /// How often all mailboxes were listed.
@@ -346,6 +353,7 @@ impl MetaApi for MemoryMeta {
             all
         });
         let all = found?.value;
+        self.rows.fetch_add(all.len() as u64, Ordering::SeqCst);
         let asked = all.iter().filter(|message| message.summary.is_some()).count();
         self.summaries.fetch_add(asked as u64, Ordering::SeqCst);
         let chunks: Vec<_> = all.chunks(CHUNK_MESSAGES).map(|chunk| Ok(chunk.to_vec())).collect();

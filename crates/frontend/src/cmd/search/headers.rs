@@ -70,7 +70,7 @@ impl Deciding<'_> {
         let (mut all, mut left) = (All::default(), Cow::Borrowed(among));
         for key in keys {
             let key = self.key(key, &left).await;
-            if let Key::In(uids) = &key {
+            if let Some(uids) = limits(&key) {
                 others_turn(uids).await;
                 left = Cow::Owned(left.intersection(uids));
             }
@@ -93,8 +93,18 @@ impl Deciding<'_> {
         if open.is_empty() {
             return Key::In(found);
         }
-        let open = Key::And(vec![Key::In(open), Key::Header(name, needle)]);
-        Key::Or(Box::new((Key::In(found), open)))
+        let may = UidSet::from_runs(found.runs().chain(open.runs()));
+        let holds = Key::Or(Box::new((Key::In(found), Key::Header(name, needle))));
+        Key::And(vec![Key::In(may), holds])
+    }
+}
+
+/// The messages outside of which none fulfils a key, if it says so.
+fn limits(key: &Key) -> Option<&UidSet> {
+    match key {
+        Key::In(uids) => Some(uids),
+        Key::And(keys) => keys.first().and_then(limits),
+        _ => None,
     }
 }
 

@@ -106,7 +106,9 @@ async fn headers_that_were_searched_before_are_known() {
     assert_eq!(line.command("f", "SEARCH FROM ana MODSEQ 1").await[1], "* SEARCH 1 3 (MODSEQ 4)");
     line.command("g", "APPEND INBOX {35+}\r\nFrom: ana@example.com\r\nX-Odd: x\r\n\r\n").await;
     line.command("h", "NOOP").await;
-    let summaries = server.meta.summaries();
+    let (summaries, rows) = (server.meta.summaries(), server.meta.rows());
+    assert_eq!(line.command("s", "SEARCH SUBJECT nothing").await[0], "* SEARCH");
+    assert!((1..=2).contains(&(server.meta.rows() - rows)), "of the new one alone");
     for (keys, expected) in [
         ("FROM ana", " 1 3 4"),
         ("NOT FROM ana", " 2"),
